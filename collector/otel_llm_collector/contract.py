@@ -1,0 +1,155 @@
+"""What the stages agree on: one page, no behaviour.
+
+A request of OTLP bytes travels `receive -> engine -> log -> deliver`; the numbers the engine took from it go to
+`measure`, and from there to `alert`. Stages know each other only through the types below.
+
+Life of a component: it is constructed (no I/O), `start`ed once, used, and `shutdown` once. `start` either returns
+with the component ready or raises; `shutdown` is safe when `start` never ran and when it is called twice. Nothing is
+ever re-armed: a restart is a new object. Long work runs in tasks that the component itself cancels.
+
+Ownership: payloads are immutable `bytes`; whoever holds one may keep it, nobody edits it in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Signal(StrEnum):
+    """The three OTLP signals, spelled as in the OTLP/HTTP path."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+    @property
+    def items(self) -> str:
+        """The word otelcol's own metrics use for one item of this signal."""
+        return {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}[self.value]
+
+
+# A series the engine measured: (metric name in the registry, label values in the order of the metric's attributes).
+SeriesKey = tuple[str, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class HistogramDelta:
+    """Observations of one request for one series; `counts` has one more entry than the metric has boundaries."""
+
+    counts: list[int]
+    sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Items of a request that were refused while the rest was kept."""
+
+    reason: str  # an id for counters and tests, e.g. "invalid_trace_id"
+    count: int
+    message: str  # one sentence for the sender: what is wrong, the value seen, what would be right
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one pass of the engine over one request produced."""
+
+    payload: bytes  # the processed Export*ServiceRequest; b"" when nothing was accepted
+    accepted: int  # spans, metric points or log records in `payload`
+    rejects: list[Reject] = field(default_factory=list)
+    counters: dict[SeriesKey, float] = field(default_factory=dict)
+    histograms: dict[SeriesKey, HistogramDelta] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)  # oddities that were kept, counted by reason
+
+    @property
+    def refused(self) -> int:
+        """Items that were refused."""
+        return sum(reject.count for reject in self.rejects)
+
+
+class Engine(Protocol):
+    """One pass over the bytes of one request. Thread-safe; keeps no reference to the request.
+
+    Raises `errors.MalformedRequest` when the bytes are not such a request at all; nothing of it is kept then.
+    """
+
+    def process(self, signal: Signal, request: bytes) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One processed request in the log."""
+
+    offset: int
+    signal: Signal
+    payload: bytes
+    items: int
+    appended_at: float  # seconds since the epoch
+
+
+class Log(Protocol):
+    """An append-only log of processed requests with one committed offset per reader.
+
+    `append` returns when the request is kept, which is when its sender is acknowledged. `read` yields records from the
+    reader's position on, waits at the end, and ends when the log is shut down and drained. `commit(reader, offset)`
+    says that everything below `offset` is done. What every reader has committed may be trimmed.
+    """
+
+    async def start(self) -> None: ...
+    async def shutdown(self) -> None: ...
+    async def append(self, signal: Signal, payload: bytes, items: int) -> int: ...
+    def read(self, reader: str) -> AsyncIterator[Record]: ...
+    async def commit(self, reader: str, offset: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What a destination is asked to send: one request of one signal, already filtered, shaped and split."""
+
+    signal: Signal
+    payload: bytes
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A destination's answer to a parcel it took, partial success included."""
+
+    refused: int = 0  # items the backend said it refused; never retried
+    message: str = ""
+
+
+class Destination(Protocol):
+    """Sends to one backend, and knows nothing else: no queue, no retry, no counters.
+
+    `send` returns a `Receipt`, or raises `errors.Permanent` (the same parcel will always fail) or
+    `errors.Retryable(after=seconds or None)`.
+    """
+
+    signals: frozenset[Signal]
+    max_request_bytes: int
+
+    async def start(self) -> None: ...
+    async def shutdown(self) -> None: ...
+    async def send(self, parcel: Parcel) -> Receipt: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One alert as Alertmanager's v2 API takes it; times in seconds since the epoch."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: float
+    ends_at: float
+    generator_url: str = ""
+
+
+class Notifier(Protocol):
+    """Tells somebody about alerts. Never raises: failures are counted and the alert is re-sent at the next turn."""
+
+    async def start(self) -> None: ...
+    async def shutdown(self) -> None: ...
+    async def notify(self, notifications: Sequence[Notification]) -> bool: ...

@@ -1,0 +1,32 @@
+"""Every limit of the collector, with what happens when it is reached. Each reaching is counted."""
+
+from __future__ import annotations
+
+MIB = 1024 * 1024
+
+# reject: 413 / RESOURCE_EXHAUSTED, not retryable (OTLP 1.11 recommends 64 MiB after decompression)
+MAX_REQUEST_BYTES = 64 * MIB
+
+# drop_oldest: a reader that is behind loses the oldest records, counted per destination as dropped
+MEMORY_LOG_BYTES = 256 * MIB
+
+# reject: a response larger than this is not read further (OTLP 1.11: 4 MiB recommended)
+MAX_RESPONSE_BYTES = 4 * MIB
+
+# split: a request to a destination is cut into several below this size
+MAX_EXPORT_BYTES = 4 * MIB - 64 * 1024
+
+# overflow: further label sets of a metric are added to its series labelled otel_metric_overflow="true"
+MAX_SERIES_PER_METRIC = 2000
+
+# truncate: longer label values are cut, so that one hostile attribute cannot grow every scrape
+MAX_LABEL_CHARS = 128
+
+# reject: distinct (provider, model, day, tier) prices remembered; the oldest leave first
+MAX_CACHED_RATES = 4096
+
+# reject: retries of one parcel end after this many seconds and the parcel is dropped with a reason
+MAX_RETRY_SECONDS = 300.0
+
+# cancel: what is still unsent when a shutdown has lasted this long is given up and counted
+SHUTDOWN_SECONDS = 5.0
