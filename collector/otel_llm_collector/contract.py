@@ -12,7 +12,8 @@ Ownership: payloads are immutable `bytes`; whoever holds one may keep it, nobody
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -76,6 +77,28 @@ class Engine(Protocol):
     """
 
     def process(self, signal: Signal, request: bytes) -> Outcome: ...
+
+
+class Intake(Protocol):
+    """The receivers' only way in: admission, engine, log.
+
+    `reserve` holds memory for a request and raises `errors.Retryable` when there is no room; `accept` processes and
+    keeps one request and returns what was refused of it; `answered` counts how a request ended, once for each.
+    """
+
+    def reserve(self, size: int) -> AbstractContextManager[None]: ...
+
+    async def accept(
+        self, signal: Signal, request: bytes, *, transport: str, already_rejected: Sequence[Reject] = ()
+    ) -> list[Reject]: ...
+
+    def answered(self, signal: Signal, transport: str, error: Exception | None) -> None: ...
+
+
+class Measurements(Protocol):
+    """Where the engine's numbers go once their request is kept."""
+
+    def record(self, counters: Mapping[SeriesKey, float], histograms: Mapping[SeriesKey, HistogramDelta]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

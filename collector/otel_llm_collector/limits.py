@@ -7,6 +7,22 @@ MIB = 1024 * 1024
 # reject: 413 / RESOURCE_EXHAUSTED, not retryable (OTLP 1.11 recommends 64 MiB after decompression)
 MAX_REQUEST_BYTES = 64 * MIB
 
+# retry later: the bytes of all requests being received or processed at one time; over it senders get 503 / UNAVAILABLE
+MAX_IN_FLIGHT_BYTES = 256 * MIB
+
+# discard: what is left of a request that is refused for its size is read and thrown away up to this many bytes, so that
+# its sender gets to see the answer; after that the connection is closed
+MAX_DISCARDED_BYTES = 128 * MIB
+
+# thread: requests from this size on are decompressed and processed off the event loop, so that health checks go on
+INLINE_REQUEST_BYTES = 128 * 1024
+
+# reject: gRPC calls handled at one time; further ones get RESOURCE_EXHAUSTED from the transport
+MAX_CONCURRENT_CALLS = 256
+
+# close: a request whose body takes longer than this to arrive is given up with 408
+MAX_BODY_SECONDS = 60.0
+
 # drop_oldest: a reader that is behind loses the oldest records, counted per destination as dropped
 MEMORY_LOG_BYTES = 256 * MIB
 

@@ -1,0 +1,239 @@
+"""Reading a configuration file: YAML, `${env:VAR:-default}`, and every mistake at once.
+
+The settings of a component are declared beside the component; this file only names the sections and turns whatever is
+wrong into `Problem`s with the full path, the value seen and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from otel_llm_collector.alert.rules import AlertsConfig
+from otel_llm_collector.components import EXPORTERS, LOGS
+from otel_llm_collector.errors import ConfigError, Problem
+from otel_llm_collector.receive.otlp_grpc import OtlpGrpcConfig
+from otel_llm_collector.receive.otlp_http import OtlpHttpConfig
+from otel_llm_collector.serve.admin import ServerConfig
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_MAX_SEEN_CHARS = 80
+_SECRET_NAMES = re.compile(r"key|token|secret|password|authorization|headers", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*?))?\}|\$\$")
+
+
+class OtlpConfig(BaseModel):
+    """The OTLP receiver; a protocol set to null is not listened on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grpc: OtlpGrpcConfig | None = Field(default_factory=OtlpGrpcConfig, description="OTLP over gRPC.")
+    http: OtlpHttpConfig | None = Field(default_factory=OtlpHttpConfig, description="OTLP over HTTP.")
+
+
+class ReceiversConfig(BaseModel):
+    """Where telemetry comes in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    otlp: OtlpConfig = Field(default_factory=OtlpConfig, description="OTLP over gRPC and HTTP.")
+
+
+class _Sections(BaseModel):
+    """The sections whose shape does not depend on a `type` or `kind`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    receivers: ReceiversConfig = Field(default_factory=ReceiversConfig, description="Where telemetry comes in.")
+    exporters: dict[str, Any] = Field(default_factory=dict, description="One entry per destination, named by you.")
+    log: dict[str, Any] = Field(default_factory=lambda: {"kind": "memory"}, description="Where requests are kept.")
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="Rules, and who is told.")
+    server: ServerConfig = Field(default_factory=ServerConfig, description="The admin port.")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration that can be run. `exporters` and `log` hold the settings class that their type asks for."""
+
+    receivers: ReceiversConfig = field(default_factory=ReceiversConfig)
+    exporters: dict[str, BaseModel] = field(default_factory=dict)
+    log: BaseModel = field(default_factory=lambda: LOGS["memory"].config())
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    folder: Path = Path()  # relative paths in the file start here
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Config:
+    """The configuration in the YAML file at `path`. Raises `ConfigError` with every problem in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = Problem("file", "cannot be read", str(error), "name a YAML file in UTF-8 that can be read")
+        raise ConfigError(str(path), [problem]) from error
+    return parse(text, environment, source=str(path), folder=path.parent)
+
+
+def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Path) -> Config:
+    """The configuration in `text`; see `load`."""
+    problems: list[Problem] = []
+    try:
+        document = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError) as error:
+        problem = Problem("file", "is not YAML", _short(str(error).replace("\n", " ")), "mend the YAML at that place")
+        raise ConfigError(source, [problem]) from error
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        right = "write a mapping of " + ", ".join(_Sections.model_fields)
+        raise ConfigError(source, [Problem("file", "is not a mapping", _short(document), right)])
+    document = _expand(document, environment, "", problems)
+
+    sections = _validate(_Sections, document, "", problems) or _Sections()
+    exporters = {
+        str(name): settings
+        for name, entry in sections.exporters.items()
+        if (settings := _typed(entry, "type", EXPORTERS, f"exporters.{name}", problems)) is not None
+    }
+    log = _typed(sections.log, "kind", LOGS, "log", problems)
+    if problems:
+        raise ConfigError(source, problems)
+    assert log is not None  # noqa: S101 - a log that is None has left a problem
+    return Config(sections.receivers, exporters, log, sections.alerts, sections.server, folder)
+
+
+def _typed(
+    entry: object, key: str, table: Mapping[str, Any], path: str, problems: list[Problem]
+) -> BaseModel | None:
+    """The settings of a component that names itself by `key`, or None with a problem added."""
+    names = ", ".join(sorted(table))
+    if not isinstance(entry, dict):
+        problems.append(Problem(path, "is not a mapping", _short(entry), f"write {{{key}: ...}} with one of {names}"))
+        return None
+    name = entry.get(key)
+    if name not in table:
+        seen = "nothing" if name is None else _short(name)
+        problems.append(Problem(f"{path}.{key}", "names no known component", seen, f"write one of {names}"))
+        return None
+    return _validate(table[name].config, entry, path, problems)
+
+
+def _validate(model: type[_Model], data: dict[str, Any], path: str, problems: list[Problem]) -> _Model | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems.extend(_problem(model, path, one) for one in error.errors(include_url=False))
+    return None
+
+
+def _problem(model: type[BaseModel], path: str, error: Any) -> Problem:
+    """One pydantic error in the four parts of our sentences."""
+    location = tuple(part for part in error["loc"] if not str(part).startswith("function-"))
+    full = ".".join(part for part in (path, *map(str, location)) if part) or "file"
+    seen = "nothing" if error["type"] == "missing" else _short(error["input"])
+    if _SECRET_NAMES.search(full):
+        seen = "a value that is not shown"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        known = sorted(_fields_at(model, location[:-1]))
+        close = difflib.get_close_matches(str(location[-1]), known, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return Problem(full, "is an unknown key", seen, f"{hint}known here: {', '.join(known)}")
+    if error["type"] == "missing":
+        return Problem(full, "is missing", seen, f"add it: {_description(model, location)}")
+    wrong, _, right = message.partition("; ")
+    return Problem(full, wrong[0].lower() + wrong[1:], seen, right or _description(model, location))
+
+
+def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> dict[str, Any]:
+    """The fields of the model that stands at `location` below `model`."""
+    for part in location:
+        info = model.model_fields.get(str(part))
+        if info is None:
+            continue
+        nested = _nested_model(info.annotation)
+        if nested is not None:
+            model = nested
+    return dict(model.model_fields)
+
+
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _nested_model(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _description(model: type[BaseModel], location: tuple[Any, ...]) -> str:
+    names = [part for part in location if isinstance(part, str)]
+    for depth in range(len(names), 0, -1):
+        info = _fields_at(model, tuple(names[: depth - 1])).get(names[depth - 1])
+        if info is not None and info.description:
+            return str(info.description)
+    return "see the documentation of this section"
+
+
+def _expand(value: Any, environment: Mapping[str, str], path: str, problems: list[Problem]) -> Any:
+    """`value` with every `${env:VAR:-default}` replaced; `$$` is a plain `$`.
+
+    Only scalars that YAML has already read are touched, so a variable cannot add keys; the settings classes read
+    numbers and booleans from text.
+    """
+    if isinstance(value, dict):
+        return {key: _expand(one, environment, f"{path}.{key}".strip("."), problems) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_expand(one, environment, f"{path}[{index}]", problems) for index, one in enumerate(value)]
+    if not isinstance(value, str) or "$" not in value:
+        return value
+
+    def replacement(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        if name is None:
+            return "$"
+        found = environment.get(name, default)
+        if found is None:
+            right = f"set {name}, or give a default: ${{env:{name}:-...}}"
+            problems.append(Problem(path, "names an environment variable that is not set", f"${{env:{name}}}", right))
+            return ""
+        return found
+
+    return _VARIABLE.sub(replacement, value)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "a value that is not shown"
+    if isinstance(value, (dict, list)):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _MAX_SEEN_CHARS else text[: _MAX_SEEN_CHARS - 1] + "…"
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which the same key twice is an error instead of a silent overwrite."""
+
+
+def _construct_unique(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    seen: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, (str, int, float, bool)):
+            raise yaml.constructor.ConstructorError(None, None, "a key is not a scalar", key_node.start_mark)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands here twice", key_node.start_mark)
+        seen[key] = loader.construct_object(value_node, deep=True)
+    return seen
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_unique)

@@ -1,0 +1,135 @@
+"""The order of the stages, in one place: receive -> engine -> log -> deliver, with measure and alert beside it.
+
+`Pipeline` is built from the sinks backwards, starts sinks first and stops sources first: a receiver accepts nothing
+before what stands behind it is ready, and nothing is acknowledged after its place has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from otel_llm_collector import limits
+from otel_llm_collector.contract import Engine, Log, Measurements, Outcome, Reject, Signal
+from otel_llm_collector.errors import CollectorError, Retryable
+from otel_llm_collector.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+# The stage folders, in the order in which a span passes them.
+STAGES = ("receive", "engine", "log", "deliver", "measure", "alert", "serve")
+
+
+class Lifecycle(Protocol):
+    """What every component can do; see `contract`."""
+
+    async def start(self) -> None: ...
+    async def shutdown(self) -> None: ...
+
+
+class Admission:
+    """The `Intake`: takes one request from a receiver through engine and log.
+
+    Memory is bounded by admission: the bytes of all requests under way stay below `max_in_flight_bytes`, and a
+    request over that is answered with a retry hint before it is read.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        log: Log,
+        series: Measurements,
+        telemetry: Telemetry,
+        max_in_flight_bytes: int = limits.MAX_IN_FLIGHT_BYTES,
+    ) -> None:
+        self._engine = engine
+        self._log = log
+        self._series = series
+        self._telemetry = telemetry
+        self._max_in_flight = max_in_flight_bytes
+        self._in_flight = 0
+
+    @contextmanager
+    def reserve(self, size: int) -> Iterator[None]:
+        """Hold `size` bytes of the budget; `Retryable` when the collector has no room for them now."""
+        if self._in_flight + size > self._max_in_flight:
+            msg = (
+                f"collector: no room for {size} more bytes now ({self._in_flight} of {self._max_in_flight} in use); "
+                "send again later"
+            )
+            raise Retryable(msg, after=1.0)
+        self._in_flight += size
+        try:
+            yield
+        finally:
+            self._in_flight -= size
+
+    async def accept(
+        self, signal: Signal, request: bytes, *, transport: str, already_rejected: Sequence[Reject] = ()
+    ) -> list[Reject]:
+        """Process and keep one request; returns what was refused of it.
+
+        `already_rejected` are items a receiver could not even turn into protobuf. Raises `MalformedRequest`, or
+        `Retryable` when the log has no room.
+        """
+        outcome = await self._run_engine(signal, request)
+        rejects = [*already_rejected, *outcome.rejects]
+        if outcome.accepted:
+            try:
+                await self._log.append(signal, outcome.payload, outcome.accepted)
+            except CollectorError:
+                self._telemetry.lost(signal, transport, outcome.accepted, "log_refused", rejects)
+                raise
+        self._series.record(outcome.counters, outcome.histograms)
+        self._telemetry.kept(signal, transport, outcome, rejects)
+        return rejects
+
+    async def _run_engine(self, signal: Signal, request: bytes) -> Outcome:
+        if len(request) < limits.INLINE_REQUEST_BYTES:
+            return self._engine.process(signal, request)
+        return await asyncio.to_thread(self._engine.process, signal, request)
+
+    def answered(self, signal: Signal, transport: str, error: Exception | None) -> None:
+        """Count how one request ended; receivers call it once for each."""
+        if error is None:
+            outcome = "success"
+        elif isinstance(error, CollectorError) and not isinstance(error, Retryable):
+            outcome = "refused"
+        else:
+            outcome = "failure"
+            if not isinstance(error, Retryable):
+                logger.error("a %s request over %s failed in the collector", signal, transport, exc_info=error)
+        self._telemetry.request(signal, transport, outcome)
+
+
+class Pipeline:
+    """Starts and stops the components in the one right order."""
+
+    def __init__(self, sinks_first: Sequence[Lifecycle]) -> None:
+        self._components = list(sinks_first)
+        self._started: list[Lifecycle] = []
+
+    async def start(self) -> None:
+        """Start sinks first; when one cannot start, those already started are stopped and its error is raised."""
+        for component in self._components:
+            try:
+                await component.start()
+            except BaseException:
+                await self.shutdown()
+                raise
+            self._started.append(component)
+
+    async def shutdown(self) -> None:
+        """Stop sources first. A component that fails to stop is reported and does not keep the others running."""
+        while self._started:
+            component = self._started.pop()
+            try:
+                await component.shutdown()
+            except Exception:
+                logger.exception("%s did not stop cleanly", type(component).__name__)
+
+
+
