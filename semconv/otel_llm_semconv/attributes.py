@@ -192,10 +192,7 @@ GEN_AI_TOKEN_MODALITY: Final = "gen_ai.token.modality"
 """The form of the content that tokens stand for. Known values: `text`, `image`, `audio`, `unknown`."""
 
 GEN_AI_TOKEN_TYPE: Final = "gen_ai.token.type"
-"""Which side tokens are on; our metrics add the subsets cache_read, cache_write and reasoning.
-
-Known values: `input`, `output`.
-"""
+"""Which side tokens are on; our metrics add its subsets. Known values: `input`, `output`."""
 
 GEN_AI_TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
 """Arguments of the call. Sensitive: content."""

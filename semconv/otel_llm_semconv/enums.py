@@ -82,8 +82,7 @@ class GenAiTokenModality(StrEnum):
 
 
 class GenAiTokenType(StrEnum):
-    """gen_ai.token.type: Which side tokens are on; our metrics add the subsets cache_read, cache_write and reasoning.
-    """
+    """gen_ai.token.type: Which side tokens are on; our metrics add its subsets."""
 
     INPUT = "input"
     OUTPUT = "output"

@@ -15,7 +15,7 @@ from otel_llm_semconv import check
 from otel_llm_semconv.registry import REGISTRY, Attribute, MetricDefinition, Registry, RegistryError, load
 
 _PACKAGE = Path(__file__).parent
-_WIDTH = 116
+_WIDTH = 116  # of a line inside a class
 _HEADER = '"""{summary}\n\nGenerated from the registry by `make generate`; edit `registry/*.yaml` instead.\n"""\n\n'
 
 

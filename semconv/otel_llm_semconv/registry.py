@@ -139,7 +139,8 @@ def _attribute(raw: Mapping[str, Any], where: str, problems: list[str], *, upstr
     where = f"{where}: attribute {raw.get('key', '?')}"
     _keys(raw, _ATTRIBUTE_KEYS, {"key", "type", "brief", "stability"}, where, problems)
     _one_of(raw, "stability", STABILITIES, where, problems)
-    kind, members = raw.get("type"), ()
+    kind = raw.get("type")
+    members: tuple[Member, ...] = ()
     if isinstance(kind, Mapping):
         _keys(kind, {"members"}, {"members"}, f"{where}: type", problems)
         members = tuple(_member(member, where, problems) for member in _mappings(kind, "members", where, problems))
