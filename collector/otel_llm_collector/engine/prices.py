@@ -1,0 +1,226 @@
+"""Prices of provider calls, compiled once from `genai-prices` and then looked up.
+
+`genai-prices` is the source: it knows providers, models, dates, tiers and cached tokens, and needs about 75 µs a call.
+Here each (provider, model, half hour, service tier) is asked once and turned into integer rates, a table look-up and a
+few multiplications. Misses are remembered too. The compiled rates are found by probing: the price is linear in each
+token count between two tier thresholds, so the price of one more token of a kind is its rate.
+
+Money is integer: rates are femto-USD per token, results nano-USD.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from otel_llm_collector import limits
+from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelPrice
+
+# OpenTelemetry's provider names and their common spellings, where genai-prices knows them by another id.
+PROVIDER_ALIASES = {
+    "az.ai.inference": "azure",
+    "az.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "azure_openai": "azure",
+    "aws_bedrock": "aws",
+    "bedrock": "aws",
+    "gcp.gen_ai": "google",
+    "gemini": "google",
+    "google_genai": "google",
+    "google_vertexai": "google",
+    "vertex_ai": "google",
+    "moonshot_ai": "moonshotai",
+    "mistral_ai": "mistral",
+    "mistralai": "mistral",
+    "x_ai": "x-ai",
+    "xai": "x-ai",
+}
+
+_SLOT_NS = 30 * 60 * 1_000_000_000  # prices by time of day change on half hours at the finest
+_FEMTO_PER_NANO = 10**6
+_FEMTO = 10**15
+_MAX_MODEL_CHARS = 256
+
+# Our name of each count -> genai-prices' usage key, and whether it belongs to the input side of the price.
+_KINDS = {
+    "input": ("input_tokens", True),
+    "cache_read": ("cache_read_tokens", True),
+    "cache_write": ("cache_write_tokens", True),
+    "input_audio": ("input_audio_tokens", True),
+    "input_image": ("input_image_tokens", True),
+    "output": ("output_tokens", False),
+    "reasoning": ("output_reasoning_tokens", False),
+    "output_audio": ("output_audio_tokens", False),
+    "output_image": ("output_image_tokens", False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call as the conventions count them: subsets are inside their wholes."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    input_audio: int = 0
+    output_audio: int = 0
+    input_image: int = 0
+    output_image: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Price of one call in nano-USD; what is charged per request is in `total` alone."""
+
+    total: int
+    input: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Rates in femto-USD that hold above `start` input tokens; `input` and `output` list (count name, rate)."""
+
+    start: int
+    input: tuple[tuple[str, int], ...]
+    output: tuple[tuple[str, int], ...]
+    per_request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Everything needed to price a call to one model at one time; `tiers` from the highest threshold down."""
+
+    tiers: tuple[Tier, ...]
+
+    def price(self, usage: Usage) -> Price | Unknown:
+        """The price of `usage`, or why there is none."""
+        if usage.cache_read + usage.cache_write > usage.input or usage.reasoning > usage.output:
+            return Unknown.INCONSISTENT_USAGE
+        tier = next(tier for tier in self.tiers if usage.input > tier.start or tier.start < 0)
+        spent_in = sum(rate * getattr(usage, name) for name, rate in tier.input)
+        spent_out = sum(rate * getattr(usage, name) for name, rate in tier.output)
+        return Price(_nano(spent_in + spent_out + tier.per_request), _nano(spent_in), _nano(spent_out))
+
+
+class RateBook:
+    """Looks up rates; safe for threads, bounded by `limits.MAX_CACHED_RATES`."""
+
+    source = "genai-prices"
+
+    def __init__(self, aliases: Mapping[str, str] = PROVIDER_ALIASES) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - with genai-prices 0.3 s, so only when it is used
+
+        from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
+
+        self.version = version("genai-prices")
+        self._aliases = dict(aliases)
+        self._pristine = get_snapshot()
+        self._snapshot = self._fresh_snapshot()
+        self._cache: dict[tuple[str, str, str, int, str], Rates | Unknown] = {}
+        self._lock = threading.Lock()
+
+    def rates(self, provider: str, model: str, start_ns: int, *, tier: str = "", host: str = "") -> Rates | Unknown:
+        """The rates of `model` at a time in ns since the epoch, or why they are not known.
+
+        `provider` is a `gen_ai.provider.name`; `host` is the server's name and is believed first, because one provider
+        name may stand for many compatible services; `tier` is the service tier that answered.
+        """
+        key = (provider, model, host, start_ns // _SLOT_NS, tier)
+        found = self._cache.get(key)
+        if found is None:
+            with self._lock:
+                if len(self._cache) >= limits.MAX_CACHED_RATES:
+                    self._cache.clear()
+                    self._snapshot = self._fresh_snapshot()
+                found = self._cache[key] = self._compile(provider, model, start_ns // _SLOT_NS, tier, host)
+        return found
+
+    def _fresh_snapshot(self) -> Any:
+        # The library remembers every name it was ever asked for; a copy of its own can be let go with our cache.
+        return dataclasses.replace(self._pristine)
+
+    def _compile(self, provider: str, model: str, slot: int, tier: str, host: str) -> Rates | Unknown:
+        if not model:
+            return Unknown.NO_MODEL
+        if len(model) > _MAX_MODEL_CHARS:
+            return Unknown.UNKNOWN_MODEL
+        when = datetime.fromtimestamp(slot * _SLOT_NS / 1e9, UTC)
+        context = {"service_tier": tier} if tier else None
+        reason = Unknown.UNKNOWN_PROVIDER
+        for provider_id, url in self._where(provider, host):
+            try:
+                self._snapshot.find_provider(None, provider_id, url)
+            except LookupError:
+                continue
+            reason = Unknown.UNKNOWN_MODEL
+            found = self._model_price(model, provider_id, url, when, context)
+            if found is not None:
+                return _rates(found)
+        return reason
+
+    def _where(self, provider: str, host: str) -> list[tuple[str | None, str | None]]:
+        places: list[tuple[str | None, str | None]] = []
+        if "." in host and not host.replace(".", "").isdigit():
+            places.append((None, f"https://{host}"))
+        if provider:
+            places.append((self._aliases.get(provider.lower(), provider), None))
+        return places
+
+    def _model_price(
+        self, model: str, provider_id: str | None, url: str | None, when: datetime, context: dict[str, str] | None
+    ) -> ModelPrice | None:
+        from genai_prices import Usage as SourceUsage  # noqa: PLC0415 - see __init__
+
+        try:
+            calculation = self._snapshot.calc(SourceUsage(), model, provider_id, url, when, context)
+        except LookupError:
+            return None
+        price: ModelPrice = calculation.model_price
+        return price
+
+
+def _rates(price: ModelPrice) -> Rates | Unknown:
+    """`price` as rates for each tier, found by probing."""
+    starts = {tier.start for value in vars(price).values() if hasattr(value, "tiers") for tier in value.tiers}
+    tiers = tuple(_tier(price, start) for start in sorted(starts | {-1}, reverse=True))
+    priced = any(value is not None for name, value in vars(price).items() if not name.startswith("_"))
+    return Rates(tiers) if priced else Unknown.UNPRICED_UNIT
+
+
+def _tier(price: ModelPrice, start: int) -> Tier:
+    """Rates above `start` input tokens. The base usage is large enough that every probe is consistent in itself."""
+    base = dict.fromkeys((key for key, _ in _KINDS.values()), 1)
+    base["input_tokens"] = max(start + 1, 0) + len(_KINDS) if start >= 0 else len(_KINDS)
+    base["output_tokens"] = len(_KINDS)
+    whole = _femto(price, base)
+    sides: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
+    linear = 0
+    for name, (key, on_input) in _KINDS.items():
+        rate = _femto(price, {**base, key: base[key] + 1}) - whole
+        linear += rate * base[key]
+        if rate:
+            sides[on_input].append((name, rate))
+    return Tier(start, tuple(sides[True]), tuple(sides[False]), whole - linear)
+
+
+def _femto(price: ModelPrice, usage: Mapping[str, int]) -> int:
+    from genai_prices import Usage as SourceUsage  # noqa: PLC0415 - see RateBook.__init__
+
+    total: Decimal = price.calc_price(SourceUsage(**usage))["total_price"]
+    return round(total * _FEMTO)
+
+
+def _nano(femto: int) -> int:
+    return (femto + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO

@@ -1,0 +1,330 @@
+"""The reference engine: readable Python over protobuf's own (C) messages.
+
+One pass over a request: refuse what no backend could store, find GenAI spans, price and measure them, write the result
+on the span. A request in which nothing changes keeps its very bytes. Malformed input costs only itself: one span that
+protobuf cannot read is cut out (`wire.salvage`), the rest goes on.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric as OtlpMetric
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
+
+from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal
+from otel_llm_collector.engine.prices import Price, RateBook, Rates
+from otel_llm_collector.engine.spans import GenAiSpan, mark_wrappers, read, text
+from otel_llm_collector.engine.wire import salvage
+from otel_llm_collector.errors import MalformedRequest
+from otel_llm_semconv import attributes as attr
+from otel_llm_semconv import metrics
+from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
+
+_TRACE_ID_BYTES = 16
+_SPAN_ID_BYTES = 8
+_NANO = 1e9
+
+# What the engine writes; a sender's own values under these names are replaced.
+_WRITTEN = frozenset(
+    {
+        attr.OTEL_LLM_COST_TOTAL,
+        attr.OTEL_LLM_COST_INPUT,
+        attr.OTEL_LLM_COST_OUTPUT,
+        attr.OTEL_LLM_COST_CURRENCY,
+        attr.OTEL_LLM_COST_SOURCE,
+        attr.OTEL_LLM_COST_PRICE_VERSION,
+        attr.OTEL_LLM_COST_UNKNOWN_REASON,
+        attr.OTEL_LLM_USAGE_REPAIRED,
+    }
+)
+
+
+class PureEngine:
+    """See the module. Thread-safe: it keeps nothing but the rates."""
+
+    def __init__(self, rates: RateBook) -> None:
+        self._rates = rates
+        self._passes: dict[Signal, Callable[[Any, _Pass], bool]] = {
+            Signal.TRACES: self._traces,
+            Signal.METRICS: _metrics,
+            Signal.LOGS: _logs,
+        }
+
+    def process(self, signal: Signal, request: bytes) -> Outcome:
+        """One pass over `request`. Raises `MalformedRequest` when it is no such request."""
+        message, rejects = _parse(signal, request)
+        state = _Pass(rejects=rejects)
+        changed = self._passes[signal](message, state) or bool(rejects)
+        return Outcome(
+            payload=(message.SerializeToString() if changed else request) if state.accepted else b"",
+            accepted=state.accepted,
+            rejects=state.rejects,
+            counters=state.counters,
+            histograms=state.histograms,
+            notes=state.notes,
+        )
+
+    def _traces(self, request: ExportTraceServiceRequest, state: _Pass) -> bool:
+        changed = False
+        found: list[tuple[str, GenAiSpan]] = []
+        for resource_spans in request.resource_spans:
+            service = _service_name(resource_spans)
+            for scope_spans in resource_spans.scope_spans:
+                changed |= _remove_bad_spans(scope_spans.spans, state)
+                state.accepted += len(scope_spans.spans)
+                for span in scope_spans.spans:
+                    values = {one.key: one.value for one in span.attributes}
+                    if span.end_time_unix_nano < span.start_time_unix_nano:
+                        state.note("negative_duration", 1)
+                    genai = read(span, values)
+                    if genai is not None:
+                        changed |= _remove_written(span, values)
+                        found.append((service, genai))
+        state.note("layered_duplicate", mark_wrappers([genai for _, genai in found]))
+        for service, genai in found:
+            price = self._price(genai)
+            changed |= _write(genai, price, self._rates)
+            _measure(service, genai, price, state)
+        return changed
+
+    def _price(self, genai: GenAiSpan) -> Price | Unknown | None:
+        """The price of a provider call; None where no price belongs: other operations, failed calls without usage."""
+        if not genai.is_provider_call:
+            return None
+        if genai.usage is None:
+            return None if genai.error and not genai.tokens else Unknown.NO_USAGE
+        reason = Unknown.NO_MODEL
+        for model in dict.fromkeys((genai.response_model, genai.request_model)):
+            if not model:
+                continue
+            start = genai.span.start_time_unix_nano
+            rates = self._rates.rates(genai.provider, model, start, tier=genai.tier, host=genai.host)
+            if isinstance(rates, Rates):
+                return rates.price(genai.usage)
+            reason = rates
+        return reason
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What one pass collects."""
+
+    accepted: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    counters: dict[tuple[str, tuple[str, ...]], float] = field(default_factory=dict)
+    histograms: dict[tuple[str, tuple[str, ...]], HistogramDelta] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, metric: metrics.Metric, labels: tuple[str, ...], value: float) -> None:
+        key = (metric.name, labels)
+        self.counters[key] = self.counters.get(key, 0) + value
+
+    def observe(self, metric: metrics.Metric, labels: tuple[str, ...], value: float) -> None:
+        key = (metric.name, labels)
+        delta = self.histograms.get(key)
+        if delta is None:
+            delta = self.histograms[key] = HistogramDelta([0] * (len(metric.boundaries) + 1))
+        delta.counts[bisect_left(metric.boundaries, value)] += 1
+        delta.sum += value
+
+    def note(self, reason: str, count: int) -> None:
+        if count:
+            self.notes[reason] = self.notes.get(reason, 0) + count
+
+    def reject(self, reason: str, count: int, message: str) -> None:
+        self.rejects.append(Reject(reason, count, message))
+
+
+# signal -> request, one item, one resource level
+_MESSAGES: dict[Signal, tuple[type[Message], type[Message], type[Message]]] = {
+    Signal.TRACES: (ExportTraceServiceRequest, Span, ResourceSpans),
+    Signal.METRICS: (ExportMetricsServiceRequest, OtlpMetric, ResourceMetrics),
+    Signal.LOGS: (ExportLogsServiceRequest, LogRecord, ResourceLogs),
+}
+
+
+def _parse(signal: Signal, request: bytes) -> tuple[Message, list[Reject]]:
+    """The request as a message. Items that protobuf refuses are cut out and reported."""
+    request_class, item_class, resource_class = _MESSAGES[signal]
+    try:
+        return request_class.FromString(request), []
+    except DecodeError:
+        rest, dropped = salvage(request, _readable(item_class), _readable(resource_class))
+    try:
+        message = request_class.FromString(rest)
+    except DecodeError as error:
+        msg = f"body: is not an OTLP {signal} request ({str(error)[:100]}); send protobuf"
+        raise MalformedRequest(msg) from error
+    if not dropped:
+        return message, []
+    items = signal.items.replace("_", " ")
+    return message, [
+        Reject(
+            "unreadable_item", dropped, f"{items}: not readable as protobuf, often text that is not UTF-8; send UTF-8"
+        )
+    ]
+
+
+def _readable(message_class: type[Message]) -> Callable[[bytes], bool]:
+    def readable(data: bytes) -> bool:
+        try:
+            message_class.FromString(data)
+        except DecodeError:
+            return False
+        return True
+
+    return readable
+
+
+def _remove_bad_spans(spans: Any, state: _Pass) -> bool:
+    """Take out spans that no backend can store: ids of a wrong length or all zero."""
+    bad = [index for index, span in enumerate(spans) if _id_problem(span)]
+    if not bad:
+        return False
+    reason, message = _id_problem(spans[bad[0]])
+    state.reject(reason, len(bad), message)
+    for index in reversed(bad):
+        del spans[index]
+    return True
+
+
+def _id_problem(span: Span) -> tuple[str, str] | tuple[()]:
+    trace_id, span_id = span.trace_id, span.span_id
+    if len(trace_id) != _TRACE_ID_BYTES or not any(trace_id):
+        seen = f"{len(trace_id)} bytes" if any(trace_id) else "nothing but zeros" if trace_id else "none"
+        return "invalid_trace_id", f"trace_id of span {span.name[:60]!r}: seen {seen}; send 16 bytes, not all zero"
+    if len(span_id) != _SPAN_ID_BYTES or not any(span_id):
+        seen = f"{len(span_id)} bytes" if any(span_id) else "nothing but zeros" if span_id else "none"
+        return "invalid_span_id", f"span_id of span {span.name[:60]!r}: seen {seen}; send 8 bytes, not all zero"
+    if span.parent_span_id and len(span.parent_span_id) != _SPAN_ID_BYTES:
+        seen = f"{len(span.parent_span_id)} bytes"
+        return "invalid_parent_id", f"parent_span_id of span {span.name[:60]!r}: seen {seen}; send 8 bytes or none"
+    return ()
+
+
+def _remove_written(span: Span, values: dict[str, Any]) -> bool:
+    """Take out attributes that only the engine writes."""
+    if _WRITTEN.isdisjoint(values):
+        return False
+    kept = [one for one in span.attributes if one.key not in _WRITTEN]
+    del span.attributes[:]
+    span.attributes.extend(kept)
+    return True
+
+
+def _write(genai: GenAiSpan, price: Price | Unknown | None, rates: RateBook) -> bool:
+    """Put the price, or why there is none, and what was repaired on the span."""
+    added = genai.span.attributes
+    before = len(added)
+    if isinstance(price, Price):
+        for key, nano in (
+            (attr.OTEL_LLM_COST_TOTAL, price.total),
+            (attr.OTEL_LLM_COST_INPUT, price.input),
+            (attr.OTEL_LLM_COST_OUTPUT, price.output),
+        ):
+            added.add(key=key).value.double_value = nano / _NANO
+        for key, word in (
+            (attr.OTEL_LLM_COST_CURRENCY, "USD"),
+            (attr.OTEL_LLM_COST_SOURCE, rates.source),
+            (attr.OTEL_LLM_COST_PRICE_VERSION, rates.version),
+        ):
+            added.add(key=key).value.string_value = word
+    elif price is not None:
+        added.add(key=attr.OTEL_LLM_COST_UNKNOWN_REASON).value.string_value = price.value
+    if genai.repaired:
+        _write_repairs(genai)
+    return len(added) > before
+
+
+def _write_repairs(genai: GenAiSpan) -> None:
+    """The corrected totals under their current names, and a list of what was corrected."""
+    corrected = {
+        attr.GEN_AI_USAGE_INPUT_TOKENS: genai.tokens.get("input"),
+        attr.GEN_AI_USAGE_OUTPUT_TOKENS: genai.tokens.get("output"),
+    }
+    kept = [one for one in genai.span.attributes if corrected.get(one.key) is None]
+    del genai.span.attributes[:]
+    genai.span.attributes.extend(kept)
+    for key, count in corrected.items():
+        if count is not None:
+            genai.span.attributes.add(key=key).value.int_value = count
+    flags: KeyValue = genai.span.attributes.add(key=attr.OTEL_LLM_USAGE_REPAIRED)
+    for name in genai.repaired:
+        flags.value.array_value.values.add(string_value=name)
+
+
+def _measure(service: str, genai: GenAiSpan, price: Price | Unknown | None, state: _Pass) -> None:
+    """The numbers of one span. A layer around another span of the same call counts nothing."""
+    if genai.is_wrapper:
+        return
+    labels = (service, genai.operation, genai.provider, genai.request_model)
+    state.add(metrics.OTEL_LLM_REQUESTS, labels, 1)
+    if genai.error:
+        state.add(metrics.OTEL_LLM_ERRORS, (*labels, genai.error), 1)
+    span = genai.span
+    if span.end_time_unix_nano >= span.start_time_unix_nano:
+        seconds = (span.end_time_unix_nano - span.start_time_unix_nano) / _NANO
+        state.observe(metrics.OTEL_LLM_OPERATION_DURATION, labels, seconds)
+    if genai.time_to_first_token is not None:
+        state.observe(metrics.OTEL_LLM_TIME_TO_FIRST_TOKEN, labels, genai.time_to_first_token)
+    if genai.returned_k is not None:
+        state.observe(metrics.OTEL_LLM_RETRIEVAL_RETURNED, labels, genai.returned_k)
+    if genai.requested_k is not None:
+        state.observe(metrics.OTEL_LLM_RETRIEVAL_REQUESTED, labels, genai.requested_k)
+    if not genai.is_provider_call:
+        return
+    for kind, count in genai.tokens.items():
+        state.add(metrics.OTEL_LLM_TOKENS, (*labels, kind), count)
+    if isinstance(price, Price):
+        state.add(metrics.OTEL_LLM_COST_USD, labels, price.total / _NANO)
+    elif price is not None:
+        state.add(metrics.OTEL_LLM_COST_UNPRICED, (*labels, price.value), 1)
+
+
+def _service_name(resource_spans: ResourceSpans) -> str:
+    for one in resource_spans.resource.attributes:
+        if one.key == attr.SERVICE_NAME:
+            return text(one.value)
+    return ""
+
+
+def _metrics(request: ExportMetricsServiceRequest, state: _Pass) -> bool:
+    """Count the points; they are passed on as they came."""
+    for resource_metrics in request.resource_metrics:
+        for scope_metrics in resource_metrics.scope_metrics:
+            for metric in scope_metrics.metrics:
+                kind = metric.WhichOneof("data")
+                state.accepted += len(getattr(metric, kind).data_points) if kind else 0
+    return False
+
+
+def _logs(request: ExportLogsServiceRequest, state: _Pass) -> bool:
+    """Count the records; those with ids of a wrong length are refused, the others pass as they came."""
+    changed = False
+    for resource_logs in request.resource_logs:
+        for scope_logs in resource_logs.scope_logs:
+            records = scope_logs.log_records
+            bad = [
+                index
+                for index, record in enumerate(records)
+                if len(record.trace_id) not in (0, _TRACE_ID_BYTES) or len(record.span_id) not in (0, _SPAN_ID_BYTES)
+            ]
+            if bad:
+                message = "trace_id or span_id of a log record has a wrong length; send 16 and 8 bytes, or none"
+                state.reject("invalid_log_id", len(bad), message)
+                for index in reversed(bad):
+                    del records[index]
+                changed = True
+            state.accepted += len(records)
+    return changed
