@@ -109,9 +109,7 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
     return Config(sections.receivers, exporters, log, sections.alerts, sections.server, folder)
 
 
-def _typed(
-    entry: object, key: str, table: Mapping[str, Any], path: str, problems: list[Problem]
-) -> BaseModel | None:
+def _typed(entry: object, key: str, table: Mapping[str, Any], path: str, problems: list[Problem]) -> BaseModel | None:
     """The settings of a component that names itself by `key`, or None with a problem added."""
     names = ", ".join(sorted(table))
     if not isinstance(entry, dict):
@@ -231,7 +229,9 @@ def _construct_unique(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[A
         if not isinstance(key, (str, int, float, bool)):
             raise yaml.constructor.ConstructorError(None, None, "a key is not a scalar", key_node.start_mark)
         if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands here twice", key_node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} stands here twice", key_node.start_mark
+            )
         seen[key] = loader.construct_object(value_node, deep=True)
     return seen
 

@@ -39,7 +39,9 @@ def bind(endpoint: str, option: str) -> socket.socket:
 def _cannot_listen(endpoint: str, option: str, error: OSError) -> str:
     _, port = split_endpoint(endpoint)
     if "in use" in str(error):
-        return f"{option}: port {port} is taken (seen: {endpoint}); stop what listens there or set {option} to a free port"
+        return (
+            f"{option}: port {port} is taken (seen: {endpoint}); stop what listens there or set {option} to a free port"
+        )
     return f"{option}: cannot listen (seen: {endpoint}): {error}; set {option} to an address of this machine"
 
 

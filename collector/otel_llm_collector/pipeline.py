@@ -130,6 +130,3 @@ class Pipeline:
                 await component.shutdown()
             except Exception:
                 logger.exception("%s did not stop cleanly", type(component).__name__)
-
-
-

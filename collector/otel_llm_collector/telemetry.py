@@ -59,7 +59,9 @@ class Telemetry:
         self._reasons = counter(
             "otel_llm_receiver_refused_items", "Refused items by reason.", *_DOOR, "signal", "reason"
         )
-        self._notes = counter("otel_llm_engine_noted_items", "Items kept although something about them is odd.", "reason")
+        self._notes = counter(
+            "otel_llm_engine_noted_items", "Items kept although something about them is odd.", "reason"
+        )
         Gauge("otel_llm_build_info", "The running version.", ("version",), registry=self.registry).labels(
             __version__
         ).set(1)

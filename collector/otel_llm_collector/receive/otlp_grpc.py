@@ -99,9 +99,7 @@ async def _abort(context: Any, error: Exception) -> None:
     if isinstance(error, Retryable):
         details = _retry_details(str(error), error.after or 1.0)
         await context.abort(grpc.StatusCode.UNAVAILABLE, str(error), (("grpc-status-details-bin", details),))
-    await context.abort(
-        grpc.StatusCode.INTERNAL, "collector: failed on this request; the collector's own log says why"
-    )
+    await context.abort(grpc.StatusCode.INTERNAL, "collector: failed on this request; the collector's own log says why")
 
 
 def _retry_details(message: str, after: float) -> bytes:

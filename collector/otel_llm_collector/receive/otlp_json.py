@@ -107,7 +107,9 @@ class _Reader:
         """What could not be read, as one entry."""
         if not self._failed:
             return []
-        message = f"{self._items}: cannot be read as OTLP JSON (first: {self._first}); send them as protobuf's JSON mapping"
+        message = (
+            f"{self._items}: cannot be read as OTLP JSON (first: {self._first}); send them as protobuf's JSON mapping"
+        )
         return [Reject("invalid_json_item", self._failed, message)]
 
 

@@ -86,9 +86,7 @@ class AdminServer:
         return JSONResponse({"status": self._status()}, status_code=200 if self.ready else 503)
 
     async def _health(self, _: Request) -> Response:
-        return JSONResponse(
-            {"status": self._status(), "version": __version__}, status_code=200 if self.ready else 503
-        )
+        return JSONResponse({"status": self._status(), "version": __version__}, status_code=200 if self.ready else 503)
 
     async def _health_detailed(self, _: Request) -> Response:
         details = {"status": self._status(), "version": __version__, **self._details()}
