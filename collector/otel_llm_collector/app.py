@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from typing import Any
@@ -17,10 +18,9 @@ from otel_llm_collector.components import EXPORTERS, LOGS
 from otel_llm_collector.config import Config, load_rules
 from otel_llm_collector.contract import Engine
 from otel_llm_collector.deliver.books import Books
-from otel_llm_collector.deliver.reader import Reader
+from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.engine import load_engine
-from otel_llm_collector.errors import StartError
-from otel_llm_collector.measure.exposition import expose
+from otel_llm_collector.measure.exposition import exposer
 from otel_llm_collector.measure.series import SeriesStore
 from otel_llm_collector.pipeline import Admission, Lifecycle, Pipeline
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcReceiver
@@ -29,3 +29,71 @@ from otel_llm_collector.serve.admin import AdminServer
 from otel_llm_collector.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
+
+
+class App:
+    """A collector built from a configuration; `start`, then `shutdown`."""
+
+    def __init__(self, config: Config, engine: Engine) -> None:
+        self.telemetry = Telemetry()
+        registry = self.telemetry.registry
+        series = SeriesStore()
+        registry.register(series)
+
+        log = LOGS[config.log.kind].build(config.log, list(config.exporters))  # type: ignore[attr-defined]
+        wanted = {name: frozenset(settings.signals) for name, settings in config.exporters.items()}
+        books = Books(wanted, registry)
+        self.readers = Readers(
+            {
+                name: Reader(name, log, EXPORTERS[settings.type].build(settings), settings, books)
+                for name, settings in config.exporters.items()
+            }
+        )
+        notifiers = [Alertmanager(config.alerts.alertmanagers, registry)] if config.alerts.alertmanagers else []
+        evaluator = Evaluator(config.alerts, load_rules(config), series, notifiers, registry, time.time)
+        self.admin = AdminServer(config.server, exposer(registry), evaluator, self._details)
+        intake = Admission(engine, log, series, self.telemetry, books.kept)
+        self.receivers: dict[str, OtlpGrpcReceiver | OtlpHttpReceiver] = {}
+        if config.receivers.otlp.grpc is not None:
+            self.receivers["OTLP/gRPC"] = OtlpGrpcReceiver(config.receivers.otlp.grpc, intake)
+        if config.receivers.otlp.http is not None:
+            self.receivers["OTLP/HTTP"] = OtlpHttpReceiver(config.receivers.otlp.http, intake)
+
+        # Sinks first. The log stands behind its readers so that it is sealed before they are asked to finish.
+        sinks_first: list[Lifecycle] = [self.readers, log, evaluator, self.admin, *self.receivers.values()]
+        self._pipeline = Pipeline(sinks_first)
+
+    async def start(self) -> None:
+        """Start everything; returns when telemetry is accepted. Raises `StartError`."""
+        await self._pipeline.start()
+        self.admin.ready = True
+
+    async def shutdown(self) -> None:
+        """Stop accepting, send what is left for a few seconds, stop."""
+        self.admin.ready = False
+        await self._pipeline.shutdown()
+
+    def addresses(self) -> dict[str, str]:
+        """What is listened on."""
+        receivers = {name: receiver.address for name, receiver in self.receivers.items()}
+        return {**receivers, "metrics, health, alerts": f"http://{self.admin.address}"}
+
+    def _details(self) -> dict[str, Any]:
+        return {"listening": self.addresses(), "exporters": self.readers.details()}
+
+
+async def run(config: Config) -> int:
+    """Run a collector until SIGTERM or SIGINT; returns the exit code."""
+    app = App(config, load_engine(os.environ))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.start()
+    for name, address in app.addresses().items():
+        logger.info("%s on %s", name, address)
+    logger.info("ready; forwarding to %s", ", ".join(config.exporters) or "nobody")
+    await stop.wait()
+    logger.info("stopping")
+    await app.shutdown()
+    return 0

@@ -7,7 +7,9 @@ wrong into `Problem`s with the full path, the value seen and what would be right
 from __future__ import annotations
 
 import difflib
+import glob
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from otel_llm_collector.alert.rules import AlertsConfig
+from otel_llm_collector.alert.rules import AlertsConfig, ThresholdFile, ThresholdRule
 from otel_llm_collector.components import EXPORTERS, LOGS
 from otel_llm_collector.errors import ConfigError, Problem
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcConfig

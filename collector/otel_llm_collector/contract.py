@@ -115,9 +115,10 @@ class Record:
 class Log(Protocol):
     """An append-only log of processed requests with one committed offset per reader.
 
-    `append` returns when the request is kept, which is when its sender is acknowledged. `read` yields records from the
-    reader's position on, waits at the end, and ends when the log is shut down and drained. `commit(reader, offset)`
-    says that everything below `offset` is done. What every reader has committed may be trimmed.
+    `append` returns when the request is kept, which is when its sender is acknowledged; it raises `errors.Retryable`
+    when there is no room. `read` yields records from the reader's position on and waits at the end. `shutdown` seals
+    the log: nothing more is appended, and `read` ends once everything has been read. `commit(reader, offset)` says
+    that everything below `offset` is done; what every reader has committed may go.
     """
 
     async def start(self) -> None: ...
@@ -125,6 +126,14 @@ class Log(Protocol):
     async def append(self, signal: Signal, payload: bytes, items: int) -> int: ...
     def read(self, reader: str) -> AsyncIterator[Record]: ...
     async def commit(self, reader: str, offset: int) -> None: ...
+
+    def take_lost(self, reader: str) -> dict[Signal, int]:
+        """Items that went before `reader` had read them, since this was last asked."""
+        ...
+
+    def backlog(self, reader: str) -> dict[Signal, int]:
+        """Items that wait for `reader` to read them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +156,11 @@ class Receipt:
 class Destination(Protocol):
     """Sends to one backend, and knows nothing else: no queue, no retry, no counters.
 
+    It may be asked for several sends at once.
+
     `send` returns a `Receipt`, or raises `errors.Permanent` (the same parcel will always fail) or
     `errors.Retryable(after=seconds or None)`.
     """
-
-    signals: frozenset[Signal]
-    max_request_bytes: int
 
     async def start(self) -> None: ...
     async def shutdown(self) -> None: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -34,7 +34,7 @@ class Admission:
     """The `Intake`: takes one request from a receiver through engine and log.
 
     Memory is bounded by admission: the bytes of all requests under way stay below `max_in_flight_bytes`, and a
-    request over that is answered with a retry hint before it is read.
+    request over that is answered with a retry hint before it is read. `on_kept` is told of every kept request.
     """
 
     def __init__(
@@ -43,12 +43,14 @@ class Admission:
         log: Log,
         series: Measurements,
         telemetry: Telemetry,
+        on_kept: Callable[[Signal, int], None],
         max_in_flight_bytes: int = limits.MAX_IN_FLIGHT_BYTES,
     ) -> None:
         self._engine = engine
         self._log = log
         self._series = series
         self._telemetry = telemetry
+        self._on_kept = on_kept
         self._max_in_flight = max_in_flight_bytes
         self._in_flight = 0
 
@@ -83,6 +85,7 @@ class Admission:
             except CollectorError:
                 self._telemetry.lost(signal, transport, outcome.accepted, "log_refused", rejects)
                 raise
+            self._on_kept(signal, outcome.accepted)
         self._series.record(outcome.counters, outcome.histograms)
         self._telemetry.kept(signal, transport, outcome, rejects)
         return rejects

@@ -1,0 +1,125 @@
+"""OTLP over gRPC to any backend: Jaeger, Tempo, another collector.
+
+Delivery: at least once. Which codes are tried again is OTLP 1.11's table; RESOURCE_EXHAUSTED only when the backend
+says when (RetryInfo).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from pydantic import Field
+
+from otel_llm_collector._version import __version__
+from otel_llm_collector.config_types import Endpoint
+from otel_llm_collector.contract import Parcel, Receipt, Signal
+from otel_llm_collector.deliver.otlp import SHAPES, receipt
+from otel_llm_collector.deliver.settings import Compression, DestinationSettings
+from otel_llm_collector.errors import Permanent, Retryable
+from otel_llm_collector.limits import MAX_RESPONSE_BYTES
+
+_MAX_DETAIL_CHARS = 300
+_RETRYABLE = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+
+
+class OtlpGrpcSettings(DestinationSettings):
+    """OTLP over gRPC."""
+
+    type: Literal["otlp_grpc"] = Field(description="otlp_grpc")
+    endpoint: Endpoint = Field(description="host:port of the backend, for example 127.0.0.1:4317.")
+
+
+class OtlpGrpc:
+    """The destination."""
+
+    def __init__(self, settings: OtlpGrpcSettings) -> None:
+        self._settings = settings
+        self._metadata = [(name.lower(), value.get_secret_value()) for name, value in settings.headers.items()]
+        self._channel: grpc.aio.Channel | None = None
+        self._calls: dict[Signal, Any] = {}
+
+    async def start(self) -> None:
+        """Open the channel; it connects by itself and again after a loss."""
+        gzip = self._settings.compression is Compression.GZIP
+        options = [
+            ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.primary_user_agent", f"otel-llm-collector/{__version__}"),
+            ("grpc.initial_reconnect_backoff_ms", 500),
+            ("grpc.max_reconnect_backoff_ms", 10_000),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        compression = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
+        if self._settings.tls.insecure:
+            self._channel = grpc.aio.insecure_channel(self._settings.endpoint, options, compression)
+        else:
+            credentials = _credentials(self._settings)
+            self._channel = grpc.aio.secure_channel(self._settings.endpoint, credentials, options, compression)
+        self._calls = {
+            signal: self._channel.unary_unary(f"/{shape.service}/Export") for signal, shape in SHAPES.items()
+        }
+
+    async def shutdown(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    async def send(self, parcel: Parcel) -> Receipt:
+        """Send one request; see `contract.Destination`."""
+        try:
+            answer = await self._calls[parcel.signal](
+                parcel.payload, timeout=self._settings.timeout_seconds, metadata=self._metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            raise _classified(error) from None
+        try:
+            return receipt(parcel.signal, SHAPES[parcel.signal].response.FromString(answer))
+        except Exception as error:
+            msg = f"answered with {len(answer)} bytes that are no OTLP response"
+            raise Permanent(msg) from error
+
+
+def _credentials(settings: OtlpGrpcSettings) -> grpc.ChannelCredentials:
+    tls = settings.tls
+    return grpc.ssl_channel_credentials(
+        tls.ca_file.read_bytes() if tls.ca_file else None,
+        tls.key_file.read_bytes() if tls.key_file else None,
+        tls.cert_file.read_bytes() if tls.cert_file else None,
+    )
+
+
+def _classified(error: grpc.aio.AioRpcError) -> Permanent | Retryable:
+    code = error.code()
+    message = f"{code.name}: {(error.details() or '')[:_MAX_DETAIL_CHARS]}"
+    after = _retry_after(error)
+    if code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and after is not None):
+        return Retryable(message, after)
+    return Permanent(message)
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float | None:
+    """The delay in seconds in the status' RetryInfo, if there is one."""
+    for name, value in error.trailing_metadata() or ():
+        if name != "grpc-status-details-bin" or not isinstance(value, bytes):
+            continue
+        try:
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.RetryInfo()
+                if detail.Unpack(info):
+                    return info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+        except Exception:  # noqa: BLE001 - a broken detail from outside is no detail
+            return None
+    return None
