@@ -79,9 +79,11 @@ def _check(options: argparse.Namespace) -> int:
 def _components(_: argparse.Namespace) -> int:
     from otel_llm_collector.components import EXPORTERS, LOGS  # noqa: PLC0415 - see _run
 
-    for section, table in (("exporters (type)", EXPORTERS), ("log (kind)", LOGS)):
+    exporters = {name: component.config for name, component in EXPORTERS.items()}
+    logs = {name: component.config for name, component in LOGS.items()}
+    for section, table in (("exporters (type)", exporters), ("log (kind)", logs)):
         print(f"{section}:")
-        for name, component in sorted(table.items()):
-            summary = (component.config.__doc__ or "").partition("\n")[0]
+        for name, settings in sorted(table.items()):
+            summary = (settings.__doc__ or "").partition("\n")[0]
             print(f"  {name:12} {summary}")
     return 0

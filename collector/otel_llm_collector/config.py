@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from otel_llm_collector.alert.rules import AlertsConfig, ThresholdFile, ThresholdRule
 from otel_llm_collector.components import EXPORTERS, LOGS
+from otel_llm_collector.deliver.settings import DestinationSettings
 from otel_llm_collector.errors import ConfigError, Problem
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcConfig
 from otel_llm_collector.receive.otlp_http import OtlpHttpConfig
@@ -66,7 +67,7 @@ class Config:
     """A configuration that can be run. `exporters` and `log` hold the settings class that their type asks for."""
 
     receivers: ReceiversConfig = field(default_factory=ReceiversConfig)
-    exporters: dict[str, BaseModel] = field(default_factory=dict)
+    exporters: dict[str, DestinationSettings] = field(default_factory=dict)
     log: BaseModel = field(default_factory=lambda: LOGS["memory"].config())
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
@@ -99,16 +100,57 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
     document = _expand(document, environment, "", problems)
 
     sections = _validate(_Sections, document, "", problems) or _Sections()
-    exporters = {
-        str(name): settings
-        for name, entry in sections.exporters.items()
-        if (settings := _typed(entry, "type", EXPORTERS, f"exporters.{name}", problems)) is not None
-    }
-    log = _typed(sections.log, "kind", LOGS, "log", problems)
+    exporters = {}
+    for name, entry in _mapping(document.get("exporters")).items():
+        settings = _typed(entry, "type", EXPORTERS, f"exporters.{name}", problems)
+        if isinstance(settings, DestinationSettings):
+            exporters[str(name)] = settings
+    log = _typed(document.get("log", {"kind": "memory"}), "kind", LOGS, "log", problems)
     if problems:
-        raise ConfigError(source, problems)
+        first_of_each = {problem.path: problem for problem in reversed(problems)}  # the first says what to mend first
+        raise ConfigError(source, [problem for problem in problems if first_of_each[problem.path] is problem])
     assert log is not None  # noqa: S101 - a log that is None has left a problem
     return Config(sections.receivers, exporters, log, sections.alerts, sections.server, folder)
+
+
+def _mapping(value: object) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def load_rules(config: Config) -> list[ThresholdRule]:
+    """The rules of `config`: those in it, and those in the files that `alerts.rules` names.
+
+    Raises `ConfigError` with every problem in all of those files, a pattern that finds no file among them.
+    """
+    problems: list[Problem] = []
+    rules = list(config.alerts.thresholds)
+    for index, pattern in enumerate(config.alerts.rules):
+        paths = sorted(glob.glob(str(config.folder / pattern)))  # noqa: PTH207 - patterns may be absolute
+        if not paths:
+            right = "name a file that is there; relative paths start at the folder of the configuration"
+            problems.append(Problem(f"alerts.rules[{index}]", "finds no file", pattern, right))
+        for path in paths:
+            rules.extend(_rule_file(Path(path), problems))
+    names = Counter(rule.name for rule in rules)
+    for name in (name for name, count in names.items() if count > 1):
+        problems.append(Problem("alerts", "has two rules of one name", name, "give each rule a name of its own"))
+    if problems:
+        raise ConfigError("alert rules", problems)
+    return rules
+
+
+def _rule_file(path: Path, problems: list[Problem]) -> list[ThresholdRule]:
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        seen = _short(" ".join(str(error).split()))
+        problems.append(Problem(path.name, "cannot be read", seen, "write a YAML file with the key thresholds"))
+        return []
+    if not isinstance(document, dict):
+        problems.append(Problem(path.name, "is not a mapping", _short(document), "write the key thresholds"))
+        return []
+    found = _validate(ThresholdFile, document, path.name, problems)
+    return found.thresholds if found else []
 
 
 def _typed(entry: object, key: str, table: Mapping[str, Any], path: str, problems: list[Problem]) -> BaseModel | None:
@@ -118,7 +160,7 @@ def _typed(entry: object, key: str, table: Mapping[str, Any], path: str, problem
         problems.append(Problem(path, "is not a mapping", _short(entry), f"write {{{key}: ...}} with one of {names}"))
         return None
     name = entry.get(key)
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         seen = "nothing" if name is None else _short(name)
         problems.append(Problem(f"{path}.{key}", "names no known component", seen, f"write one of {names}"))
         return None

@@ -119,7 +119,7 @@ def _retry_after(error: grpc.aio.AioRpcError) -> float | None:
             for detail in status_pb2.Status.FromString(value).details:
                 info = error_details_pb2.RetryInfo()
                 if detail.Unpack(info):
-                    return info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+                    return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
         except Exception:  # noqa: BLE001 - a broken detail from outside is no detail
             return None
     return None

@@ -192,14 +192,14 @@ def _remove_bad_spans(spans: Any, state: _Pass) -> bool:
     bad = [index for index, span in enumerate(spans) if _id_problem(span)]
     if not bad:
         return False
-    reason, message = _id_problem(spans[bad[0]])
+    reason, message = _id_problem(spans[bad[0]]) or ("", "")
     state.reject(reason, len(bad), message)
     for index in reversed(bad):
         del spans[index]
     return True
 
 
-def _id_problem(span: Span) -> tuple[str, str] | tuple[()]:
+def _id_problem(span: Span) -> tuple[str, str] | None:
     trace_id, span_id = span.trace_id, span.span_id
     if len(trace_id) != _TRACE_ID_BYTES or not any(trace_id):
         seen = f"{len(trace_id)} bytes" if any(trace_id) else "nothing but zeros" if trace_id else "none"
@@ -210,7 +210,7 @@ def _id_problem(span: Span) -> tuple[str, str] | tuple[()]:
     if span.parent_span_id and len(span.parent_span_id) != _SPAN_ID_BYTES:
         seen = f"{len(span.parent_span_id)} bytes"
         return "invalid_parent_id", f"parent_span_id of span {span.name[:60]!r}: seen {seen}; send 8 bytes or none"
-    return ()
+    return None
 
 
 def _remove_written(span: Span, values: dict[str, Any]) -> bool:

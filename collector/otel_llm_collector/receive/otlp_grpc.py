@@ -106,4 +106,6 @@ def _retry_details(message: str, after: float) -> bytes:
     delay = duration_pb2.Duration(seconds=int(after), nanos=int(after % 1 * 1e9))
     packed = any_pb2.Any()
     packed.Pack(error_details_pb2.RetryInfo(retry_delay=delay))
-    return status_pb2.Status(code=code_pb2.UNAVAILABLE, message=message, details=[packed]).SerializeToString()
+    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=message, details=[packed])
+    encoded: bytes = status.SerializeToString()
+    return encoded

@@ -114,7 +114,11 @@ json_values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["traceId", "kind", "attributes", "events", "links", "status", "name"]), json_values))
+@given(
+    st.dictionaries(
+        st.sampled_from(["traceId", "kind", "attributes", "events", "links", "status", "name"]), json_values
+    )
+)
 def test_any_json_in_a_span_is_read_or_refused(changes: dict[str, Any]) -> None:
     """Whatever a field holds, the span is either kept or counted as refused."""
     try:
