@@ -64,7 +64,11 @@ class HttpServer:
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         config = uvicorn.Config(
             self._application,
+            interface="asgi3",
+            ws="none",
+            proxy_headers=False,
             log_config=None,
+            log_level="warning",
             access_log=False,
             lifespan="off",
             server_header=False,

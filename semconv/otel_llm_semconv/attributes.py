@@ -387,9 +387,6 @@ OTEL_LLM_RETRIEVAL_SCORES: Final = "otel_llm.retrieval.scores"
 OTEL_LLM_RETRIEVAL_SOURCE: Final = "otel_llm.retrieval.source"
 """What was searched, in the program's words: an index, a file, a table."""
 
-OTEL_LLM_SERVER_TIME_TO_FIRST_BYTE: Final = "otel_llm.server.time_to_first_byte"
-"""Seconds from the start of a server span to the first byte of its answer."""
-
 OTEL_LLM_STREAM_CHUNK_COUNT: Final = "otel_llm.stream.chunk_count"
 """Chunks of a streamed answer."""
 

@@ -1,0 +1,86 @@
+"""Trace LLM and RAG programs with OpenTelemetry.
+
+    import otel_llm
+
+    otel_llm.configure(service_name="rag-api")
+
+    with otel_llm.workflow("answer"):
+        with otel_llm.retrieval(source="docs", k=5, query=question) as step:
+            step.documents(search(question))
+        with otel_llm.chat(provider="openai", model="gpt-4o-mini") as call:
+            call.response(client.chat.completions.create(...))
+
+Every helper is also a decorator, for functions, coroutines, generators and async generators.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from otel_llm._version import __version__
+
+if TYPE_CHECKING:
+    from otel_llm.setup import Handle, configure
+    from otel_llm.fastapi import instrument_fastapi
+    from otel_llm.helpers import (
+        agent,
+        build_context,
+        chat,
+        data_processing,
+        embedding,
+        llm,
+        query_expansion,
+        rerank,
+        retrieval,
+        span,
+        tool,
+        workflow,
+    )
+
+# Public name -> the module that has it, imported at first use: `import otel_llm` costs next to nothing.
+_HOMES = {
+    "Handle": "setup",
+    "agent": "helpers",
+    "build_context": "helpers",
+    "chat": "helpers",
+    "configure": "setup",
+    "data_processing": "helpers",
+    "embedding": "helpers",
+    "instrument_fastapi": "fastapi",
+    "llm": "helpers",
+    "query_expansion": "helpers",
+    "rerank": "helpers",
+    "retrieval": "helpers",
+    "span": "helpers",
+    "tool": "helpers",
+    "workflow": "helpers",
+}
+
+__all__ = [
+    "Handle",
+    "__version__",
+    "agent",
+    "build_context",
+    "chat",
+    "configure",
+    "data_processing",
+    "embedding",
+    "instrument_fastapi",
+    "llm",
+    "query_expansion",
+    "rerank",
+    "retrieval",
+    "span",
+    "tool",
+    "workflow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        msg = f"module 'otel_llm' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = globals()[name] = getattr(import_module(f"otel_llm.{home}"), name)
+    return value

@@ -1,0 +1,324 @@
+"""What a step's `with` block gets: a typed handle to say what happened.
+
+Handles never raise into the program: a value that cannot be read is left out and a warning says so once.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from opentelemetry.trace import Span
+
+from otel_llm import content
+from otel_llm.documents import Document, read_documents
+from otel_llm.responses import Response, read_response
+from otel_llm_semconv import attributes as attr
+
+logger = logging.getLogger(__name__)
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+_warned: set[str] = set()
+
+
+def guarded(method: _Method) -> _Method:
+    """A method whose failures are logged, once a kind, instead of raised into the program."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except Exception as error:  # the program's own work must go on
+            kind = f"{method.__qualname__}: {type(error).__name__}"
+            if kind not in _warned:
+                _warned.add(kind)
+                logger.warning("otel_llm: %s could not record what it was given: %s", method.__qualname__, error)
+            return None
+
+    return call  # type: ignore[return-value]
+
+
+class Handle:
+    """A running step. `span` is OpenTelemetry's own span."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+
+    @guarded
+    def set(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes of your own."""
+        self.span.set_attributes(attributes)
+
+    @guarded
+    def attribute(self, key: str, value: Any) -> None:
+        """Set one attribute; None is left out."""
+        if value is not None:
+            self.span.set_attribute(key, value)
+
+    # The following are called by the machinery.
+
+    def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A decorated function is called with these arguments."""
+
+    def is_stream(self, result: Any) -> bool:
+        """Whether a function's result is still going on after it returned."""
+        return hasattr(result, "__anext__") or hasattr(result, "__next__")
+
+    def read(self, result: Any) -> None:
+        """A decorated function returned `result`."""
+
+    def begin_stream(self) -> None:
+        """The step hands over items one by one from now on."""
+
+    def chunk(self, item: Any) -> None:
+        """One item was handed over."""
+
+    def finish(self) -> None:
+        """The step is about to end."""
+
+
+class ChatHandle(Handle):
+    """A call to a model."""
+
+    def __init__(self, span: Span) -> None:
+        super().__init__(span)
+        self._began = time.perf_counter()
+        self._first = 0.0
+        self._last = 0.0
+        self._chunks = 0
+        self._last_facts: Any = None  # the newest chunk that said something about usage or model
+        self._finish_reason: str | None = None
+
+    @guarded
+    def response(self, response: Any) -> Any:
+        """Read model, id, finish reasons, tokens and text from a provider's response object or a dict of its shape.
+
+        Understood: OpenAI (chat completions, responses, embeddings), Anthropic, Google, and what has their fields.
+        Returns `response`.
+        """
+        self._record(read_response(response))
+        return response
+
+    @guarded
+    def usage(
+        self,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cached_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+    ) -> None:
+        """Say the token counts: cached and written ones are part of the input, reasoning part of the output."""
+        self.attribute(attr.GEN_AI_USAGE_INPUT_TOKENS, input_tokens)
+        self.attribute(attr.GEN_AI_USAGE_OUTPUT_TOKENS, output_tokens)
+        self.attribute(attr.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, cached_tokens)
+        self.attribute(attr.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS, cache_write_tokens)
+        self.attribute(attr.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, reasoning_tokens)
+
+    @guarded
+    def input(self, messages: str | Sequence[Mapping[str, Any]]) -> None:
+        """Say what is sent to the model: a text, or messages as `{"role": ..., "content": ...}`. Kept if content is on."""
+        if content.captured():
+            self.span.set_attribute(attr.GEN_AI_INPUT_MESSAGES, content.as_json(_messages(messages, "user")))
+
+    @guarded
+    def output(self, messages: str | Sequence[Mapping[str, Any]]) -> None:
+        """Say what the model answered; kept if content is on."""
+        if content.captured():
+            self.span.set_attribute(attr.GEN_AI_OUTPUT_MESSAGES, content.as_json(_messages(messages, "assistant")))
+
+    def _record(self, facts: Response) -> None:
+        self.attribute(attr.GEN_AI_RESPONSE_MODEL, facts.model)
+        self.attribute(attr.GEN_AI_RESPONSE_ID, facts.id)
+        self.attribute(attr.GEN_AI_RESPONSE_FINISH_REASONS, facts.finish_reasons or None)
+        self.attribute(attr.OPENAI_RESPONSE_SERVICE_TIER, facts.service_tier)
+        self.usage(
+            input_tokens=facts.input_tokens,
+            output_tokens=facts.output_tokens,
+            cached_tokens=facts.cached_tokens,
+            cache_write_tokens=facts.cache_write_tokens,
+            reasoning_tokens=facts.reasoning_tokens,
+        )
+        if facts.text:
+            self.output(facts.text)
+
+    def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take model and messages from arguments of those names."""
+        model, messages = kwargs.get("model"), kwargs.get("messages")
+        if isinstance(model, str):
+            self.attribute(attr.GEN_AI_REQUEST_MODEL, model)
+        if messages:
+            self.input(messages)
+
+    def read(self, result: Any) -> None:
+        """Read the response."""
+        if isinstance(result, str):
+            self.output(result)
+        elif result is not None:
+            self.response(result)
+
+    def begin_stream(self) -> None:
+        """Time the chunks from here."""
+        self.attribute(attr.GEN_AI_REQUEST_STREAM, True)  # noqa: FBT003 - the attribute is boolean
+
+    def chunk(self, item: Any) -> None:
+        """Note the time; remember what chunks say of usage and model, to be read once at the end."""
+        self._last = time.perf_counter()
+        if not self._chunks:
+            self._first = self._last
+        self._chunks += 1
+        if getattr(item, "usage", None) is not None or self._last_facts is None:
+            self._last_facts = item
+        choices = getattr(item, "choices", None)
+        if choices:
+            self._finish_reason = getattr(choices[0], "finish_reason", None) or self._finish_reason
+
+    @guarded
+    def finish(self) -> None:
+        """Write what the stream was like."""
+        if not self._chunks:
+            return
+        self.span.set_attribute(attr.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, self._first - self._began)
+        self.span.set_attribute(attr.OTEL_LLM_STREAM_CHUNK_COUNT, self._chunks)
+        if self._chunks > 1:
+            per_chunk = (self._last - self._first) / (self._chunks - 1)
+            self.span.set_attribute(attr.OTEL_LLM_STREAM_TIME_PER_CHUNK, per_chunk)
+        if not isinstance(self._last_facts, str):
+            self._record(read_response(self._last_facts))
+        if self._finish_reason:
+            self.span.set_attribute(attr.GEN_AI_RESPONSE_FINISH_REASONS, [self._finish_reason])
+
+
+class RetrievalHandle(Handle):
+    """A search."""
+
+    @guarded
+    def query(self, text: str) -> None:
+        """Say what is searched for; kept if content is on."""
+        if content.captured():
+            self.span.set_attribute(attr.GEN_AI_RETRIEVAL_QUERY_TEXT, content.cut(text))
+
+    @guarded
+    def documents(self, documents: Iterable[Any]) -> None:
+        """Say what was found, in order of rank: LangChain or LlamaIndex documents, dicts, (document, score), texts."""
+        found = read_documents(documents)
+        self.span.set_attribute(attr.OTEL_LLM_RETRIEVAL_RETURNED_K, len(found))
+        scores = [document.score for document in found if document.score is not None]
+        if len(scores) == len(found):
+            self.span.set_attribute(attr.OTEL_LLM_RETRIEVAL_SCORES, scores)
+        ids = [document.id for document in found if document.id is not None]
+        if ids and len(ids) == len(found):
+            self.span.set_attribute(attr.OTEL_LLM_RETRIEVAL_DOCUMENT_IDS, ids)
+        if content.captured():
+            self.span.set_attribute(attr.GEN_AI_RETRIEVAL_DOCUMENTS, content.as_json([_shown(one) for one in found]))
+
+    def read(self, result: Any) -> None:
+        """Take the documents from a list, or from a dict with `documents`."""
+        if isinstance(result, Mapping):
+            result = result.get("documents")
+        if isinstance(result, (list, tuple)):
+            self.documents(result)
+
+
+class RerankHandle(Handle):
+    """A reordering of documents."""
+
+    @guarded
+    def before(self, documents: Iterable[Any]) -> None:
+        """Say what came in, in its order."""
+        found = read_documents(documents)
+        self.span.set_attribute(attr.OTEL_LLM_RERANK_INPUT_COUNT, len(found))
+        self.span.set_attribute(attr.OTEL_LLM_RERANK_ORDER_BEFORE, [one.id or "" for one in found])
+
+    @guarded
+    def after(self, documents: Iterable[Any]) -> None:
+        """Say what came out, best first."""
+        found = read_documents(documents)
+        self.span.set_attribute(attr.OTEL_LLM_RERANK_OUTPUT_COUNT, len(found))
+        self.span.set_attribute(attr.OTEL_LLM_RERANK_ORDER_AFTER, [one.id or "" for one in found])
+        scores = [one.score for one in found if one.score is not None]
+        if scores and len(scores) == len(found):
+            self.span.set_attribute(attr.OTEL_LLM_RERANK_SCORES, scores)
+
+    def read(self, result: Any) -> None:
+        """Take the documents from a returned list."""
+        if isinstance(result, (list, tuple)):
+            self.after(result)
+
+
+class ContextHandle(Handle):
+    """The building of a model's context."""
+
+    @guarded
+    def built(
+        self, *, tokens: int, documents: int | None = None, truncated: bool | None = None, estimated: bool = False
+    ) -> None:
+        """Say how large it became; `estimated` when the tokens were not counted by the model's own tokenizer."""
+        self.span.set_attribute(attr.OTEL_LLM_CONTEXT_TOKENS, tokens)
+        self.span.set_attribute(attr.OTEL_LLM_CONTEXT_TOKEN_COUNT_ESTIMATED, estimated)
+        self.attribute(attr.OTEL_LLM_CONTEXT_DOCUMENT_COUNT, documents)
+        self.attribute(attr.OTEL_LLM_CONTEXT_TRUNCATED, truncated)
+
+
+class QueryExpansionHandle(Handle):
+    """The expansion of one query to several."""
+
+    @guarded
+    def queries(self, queries: Sequence[str]) -> None:
+        """Say what the query became; the texts are kept if content is on."""
+        self.span.set_attribute(attr.OTEL_LLM_QUERY_EXPANSION_COUNT, len(queries))
+        if content.captured():
+            self.span.set_attribute(attr.OTEL_LLM_QUERY_EXPANSION_QUERIES, [content.cut(one) for one in queries])
+
+    def read(self, result: Any) -> None:
+        """Take the queries from a returned list."""
+        if isinstance(result, (list, tuple)) and all(isinstance(one, str) for one in result):
+            self.queries(result)
+
+
+class ToolHandle(Handle):
+    """A call of a tool."""
+
+    @guarded
+    def arguments(self, arguments: Any) -> None:
+        """Say what the tool is called with; kept if content is on."""
+        if content.captured():
+            self.span.set_attribute(attr.GEN_AI_TOOL_CALL_ARGUMENTS, content.cut(content.as_json(arguments)))
+
+    @guarded
+    def result(self, result: Any) -> None:
+        """Say what the tool answered; kept if content is on."""
+        if content.captured():
+            self.span.set_attribute(attr.GEN_AI_TOOL_CALL_RESULT, content.cut(content.as_json(result)))
+
+    def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take the arguments of the call."""
+        self.arguments({"args": args, **kwargs} if args else kwargs)
+
+    def read(self, result: Any) -> None:
+        """Take the result of the call."""
+        self.result(result)
+
+
+def _messages(messages: str | Sequence[Mapping[str, Any]], role: str) -> list[dict[str, Any]]:
+    """Messages in the conventions' shape: a role and parts."""
+    if isinstance(messages, str):
+        return [{"role": role, "parts": [{"type": "text", "content": content.cut(messages)}]}]
+    shaped = []
+    for message in messages:
+        if "parts" in message:
+            shaped.append(dict(message))
+            continue
+        said = message.get("content")
+        text = said if isinstance(said, str) else content.as_json(said)
+        shaped.append({"role": message.get("role", role), "parts": [{"type": "text", "content": content.cut(text)}]})
+    return shaped
+
+
+def _shown(document: Document) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": document.id, "score": document.score}
+    return {**shown, "content": content.cut(document.text)} if document.text else shown

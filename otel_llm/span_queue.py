@@ -1,0 +1,233 @@
+"""A span processor that bounds memory by bytes and time by one budget.
+
+The stock batch processor bounds the number of spans; with prompts of 200 KB and a dead collector that is over half a
+gigabyte. Here the bytes are bounded: over the bound a span loses its content (prompts, answers, documents), and if that
+is not enough the span itself is dropped; both are counted. Exports run in one daemon thread, so nothing of it blocks
+the program, and `shutdown` returns after its budget whatever the endpoint does. A forked child begins with an empty
+queue and a thread of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as context_api
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from otel_llm_semconv.attributes import CONTENT, OTEL_LLM_CONTENT_DROPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+logger = logging.getLogger(__name__)
+
+MAX_QUEUE_BYTES = 64 * 1024 * 1024
+MAX_QUEUE_SPANS = 20_000
+MAX_BATCH_SPANS = 512
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+FLUSH_SECONDS = 1.0
+
+_BYTES_PER_SPAN = 600  # ids, times, name and Python's own objects, roughly
+_BYTES_PER_ATTRIBUTE = 120
+
+
+class SpanQueue(SpanProcessor):
+    """Queues ended spans and exports them in batches.
+
+    `make_exporter` is called at the first span and again in each forked child, whose sockets must be its own.
+    """
+
+    def __init__(
+        self,
+        make_exporter: Callable[[], SpanExporter],
+        *,
+        max_bytes: int = MAX_QUEUE_BYTES,
+        max_spans: int = MAX_QUEUE_SPANS,
+        flush_seconds: float = FLUSH_SECONDS,
+    ) -> None:
+        self._make_exporter = make_exporter
+        self._max_bytes = max_bytes
+        self._max_spans = max_spans
+        self._flush_seconds = flush_seconds
+        self.ended_spans = 0  # sampled spans that ended
+        self.exported_spans = 0
+        self.dropped_spans = 0
+        self.stripped_spans = 0  # spans that lost their content for want of room
+        self._begin()
+        reference = weakref.ref(self)
+
+        def after_fork() -> None:
+            queue = reference()
+            if queue is not None:
+                queue._after_fork()  # noqa: SLF001 - our own
+
+        os.register_at_fork(after_in_child=after_fork)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._spans: deque[tuple[ReadableSpan, int]] = deque()
+        self._bytes = 0
+        self._busy = False  # a batch is being exported
+        self._closed = False
+        self._hurry = False  # somebody waits for the queue to be empty
+        self._exporter: SpanExporter | None = None
+        self._thread: threading.Thread | None = None
+
+    def _after_fork(self) -> None:
+        """Start anew in a forked child: the parent exports what the parent queued."""
+        closed = self._closed
+        self._begin()
+        self._closed = closed
+        self.ended_spans = self.exported_spans = self.dropped_spans = self.stripped_spans = 0
+
+    def on_start(self, span: Span, parent_context: context_api.Context | None = None) -> None:
+        """Nothing to do when a span starts."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a span; never blocks on the network, never raises."""
+        if not span.context.trace_flags.sampled:
+            return
+        size = _size(span)
+        with self._lock:
+            self.ended_spans += 1
+            if self._closed:
+                self.dropped_spans += 1
+                return
+            if self._bytes + size > self._max_bytes:
+                span, size = _without_content(span)
+                self.stripped_spans += 1
+            if self._bytes + size > self._max_bytes or len(self._spans) >= self._max_spans:
+                self.dropped_spans += 1
+                return
+            self._spans.append((span, size))
+            self._bytes += size
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="otel-llm-spans", daemon=True)
+                self._thread.start()
+            elif len(self._spans) >= MAX_BATCH_SPANS or self._bytes >= MAX_BATCH_BYTES:
+                self._wake.notify_all()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Wait until everything queued was handed to the exporter; False when the time is over first."""
+        deadline = time.monotonic() + timeout_millis / 1000
+        with self._lock:
+            self._hurry = True
+            self._wake.notify_all()
+            while self._spans or self._busy:
+                left = deadline - time.monotonic()
+                if left <= 0 or self._thread is None:
+                    return False
+                self._wake.wait(left)
+            return True
+
+    def shutdown(self, timeout_millis: int = 2000) -> None:
+        """Export what is left within the time given, drop and count the rest. A second call does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self.force_flush(timeout_millis)
+        with self._lock:
+            self.dropped_spans += len(self._spans)
+            self._spans.clear()
+            self._bytes = 0
+            self._wake.notify_all()
+        if self._exporter is not None:
+            # The stock exporter may wait for its own retry: it is told to stop, and not waited for.
+            threading.Thread(target=self._exporter.shutdown, daemon=True).start()
+
+    def _run(self) -> None:
+        exporter = self._exporter = self._make_exporter()
+        token = context_api.attach(context_api.set_value(context_api._SUPPRESS_INSTRUMENTATION_KEY, True))  # noqa: SLF001
+        try:
+            while True:
+                batch = self._next_batch()
+                if not batch:
+                    return
+                try:
+                    result = exporter.export(batch)
+                    exported = result.name == "SUCCESS"
+                except Exception:
+                    logger.debug("exporting %d spans failed", len(batch), exc_info=True)
+                    exported = False
+                with self._lock:
+                    self._busy = False
+                    if exported:
+                        self.exported_spans += len(batch)
+                    else:
+                        self.dropped_spans += len(batch)
+                    self._wake.notify_all()
+        finally:
+            context_api.detach(token)
+
+    def _next_batch(self) -> list[ReadableSpan]:
+        """Wait for spans and take one batch of them; empty when the queue is closed and drained."""
+        with self._lock:
+            began = time.monotonic()
+            while not self._is_due(began):
+                if self._closed and not self._spans:
+                    return []
+                self._wake.wait(max(0.01, began + self._flush_seconds - time.monotonic()))
+                if not self._spans:
+                    began = time.monotonic()
+            batch: list[ReadableSpan] = []
+            size = 0
+            while (
+                self._spans
+                and len(batch) < MAX_BATCH_SPANS
+                and (not batch or size + self._spans[0][1] < MAX_BATCH_BYTES)
+            ):
+                span, bytes_of_span = self._spans.popleft()
+                batch.append(span)
+                size += bytes_of_span
+            self._bytes -= size
+            self._busy = True
+            self._hurry = self._hurry and bool(self._spans)
+            return batch
+
+    def _is_due(self, began: float) -> bool:
+        if not self._spans:
+            return False
+        full = len(self._spans) >= MAX_BATCH_SPANS or self._bytes >= MAX_BATCH_BYTES
+        return full or self._hurry or self._closed or time.monotonic() - began >= self._flush_seconds
+
+
+def _size(span: ReadableSpan) -> int:
+    """About how many bytes `span` holds in memory."""
+    size = _BYTES_PER_SPAN
+    for value in (span.attributes or {}).values():
+        size += _BYTES_PER_ATTRIBUTE + (len(value) if isinstance(value, (str, bytes, tuple)) else 0)
+    for event in span.events:
+        size += _BYTES_PER_SPAN
+        for value in (event.attributes or {}).values():
+            size += _BYTES_PER_ATTRIBUTE + (len(value) if isinstance(value, (str, bytes, tuple)) else 0)
+    return size
+
+
+def _without_content(span: ReadableSpan) -> tuple[ReadableSpan, int]:
+    """The span without its content, marked, and its size."""
+    attributes = {key: value for key, value in (span.attributes or {}).items() if key not in CONTENT}
+    attributes[OTEL_LLM_CONTENT_DROPPED] = True
+    bare = ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+    return bare, _size(bare)

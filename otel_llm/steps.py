@@ -1,0 +1,346 @@
+"""The machinery under every helper: one span around a `with` block or around calls of a function.
+
+A function may be plain, a coroutine, a generator or an async generator; the span lasts as long as the work does. The
+steps of a generator run in a context of their own (`contextvars`), entered for each step and left before the item is
+handed over. So the consumer never sees the generator's span as current, children find their parent whichever task
+takes the next step, and no context is ever detached where it was not attached.
+
+What a caller stops early (a `break`, `aclose`, a cancelled task, garbage collection) has the outcome `cancelled`; it is
+no error. A failure inside our own code is logged once and never reaches the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from otel_llm.handles import Handle
+from otel_llm.setup import tracer
+from otel_llm_semconv import attributes as attr
+from otel_llm_semconv.enums import OtelLlmOutcome as Outcome
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+H = TypeVar("H", bound=Handle)
+
+# What a caller does to stop early, as opposed to what goes wrong.
+_STOPPED = (GeneratorExit, asyncio.CancelledError)
+
+
+class Step(Generic[H]):
+    """One kind of step, ready to be used: `with step as handle:`, `async with`, or `@step` on a function."""
+
+    def __init__(
+        self, name: str | None, handle: Callable[[Span], H], kind: SpanKind, attributes: dict[str, Any]
+    ) -> None:
+        self._name = name
+        self._make_handle = handle
+        self._kind = kind
+        self._attributes = {key: value for key, value in attributes.items() if value is not None}
+        self._running: list[Run[H]] = []
+
+    def __enter__(self) -> H:
+        run = self.run()
+        self._running.append(run)
+        run.enter()
+        return run.handle
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        run = self._running.pop()
+        run.leave()
+        run.end(error)
+
+    async def __aenter__(self) -> H:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def run(self, default_name: str = "") -> Run[H]:
+        """Start one span of this kind."""
+        span = tracer().start_span(self._name or default_name or "step", kind=self._kind, attributes=self._attributes)
+        return Run(span, self._make_handle(span))
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate `function`: each call is one span, named after the function when the step has no name."""
+        name = getattr(function, "__qualname__", repr(function)).rpartition("<locals>.")[2]
+        if isinstance(function, type):
+            logger.warning("otel_llm: a class cannot be traced as a step (seen: %s); decorate its methods", name)
+            return function
+        if inspect.isasyncgenfunction(function):
+            return cast("Callable[P, R]", self._decorate_async_generator(function, name))
+        if inspect.isgeneratorfunction(function):
+            return cast("Callable[P, R]", self._decorate_generator(function, name))
+        if inspect.iscoroutinefunction(function):
+            return cast("Callable[P, R]", self._decorate_coroutine(function, name))
+
+        @functools.wraps(function)
+        def traced(*args: P.args, **kwargs: P.kwargs) -> R:
+            run = self.run(name)
+            run.handle.called(function, args, kwargs)
+            try:
+                with trace.use_span(run.span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
+                    result = function(*args, **kwargs)
+            except BaseException as error:
+                run.end(error)
+                raise
+            return cast("R", run.returned(result))
+
+        return traced
+
+    def _decorate_coroutine(self, function: Any, name: str) -> Any:
+        @functools.wraps(function)
+        async def traced(*args: Any, **kwargs: Any) -> Any:
+            run = self.run(name)
+            run.handle.called(function, args, kwargs)
+            try:
+                with trace.use_span(run.span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
+                    result = await function(*args, **kwargs)
+            except BaseException as error:
+                run.end(error)
+                raise
+            return run.returned(result)
+
+        return traced
+
+    def _decorate_generator(self, function: Any, name: str) -> Any:
+        @functools.wraps(function)
+        def traced(*args: Any, **kwargs: Any) -> Any:
+            run = self.run(name)
+            run.handle.called(function, args, kwargs)
+            return Stream(function(*args, **kwargs), run)
+
+        return traced
+
+    def _decorate_async_generator(self, function: Any, name: str) -> Any:
+        @functools.wraps(function)
+        def traced(*args: Any, **kwargs: Any) -> Any:
+            run = self.run(name)
+            run.handle.called(function, args, kwargs)
+            return AsyncStream(function(*args, **kwargs), run)
+
+        return traced
+
+
+class Run(Generic[H]):
+    """One span of a step, ended exactly once."""
+
+    __slots__ = ("_before", "_context", "_ended", "handle", "span")
+
+    def __init__(self, span: Span, handle: H) -> None:
+        self.span = span
+        self.handle = handle
+        self._ended = False
+        self._context: context_api.Context | None = None
+        self._before: context_api.Context | None = None
+
+    def enter(self) -> None:
+        """Make the span current."""
+        self._before = context_api.get_current()
+        self._context = trace.set_span_in_context(self.span, self._before)
+        context_api.attach(self._context)
+
+    def leave(self) -> None:
+        """Make current what was before; does nothing where the span is not current, as in another task."""
+        if self._before is not None and context_api.get_current() is self._context:
+            context_api.attach(self._before)
+
+    def returned(self, result: Any) -> Any:
+        """End with a function's result; a stream that was returned is wrapped and ends the span when it ends."""
+        if self.handle.is_stream(result):
+            if hasattr(result, "__aiter__"):
+                return AsyncStream(result, self)
+            return Stream(result, self)
+        self.handle.read(result)
+        self.end(None)
+        return result
+
+    def end(self, error: BaseException | None) -> None:
+        """End the span with the outcome that `error` stands for."""
+        if self._ended:
+            return
+        self._ended = True
+        self.handle.finish()
+        if error is None:
+            outcome = Outcome.OK
+        elif isinstance(error, _STOPPED):
+            outcome = Outcome.CANCELLED
+        else:
+            outcome = Outcome.ERROR
+            self.span.record_exception(error)
+            self.span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"[:500]))
+            self.span.set_attribute(attr.ERROR_TYPE, _error_type(error))
+        self.span.set_attribute(attr.OTEL_LLM_OUTCOME, outcome.value)
+        self.span.end()
+
+
+def _error_type(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+class _Streaming(Generic[H]):
+    """What both kinds of stream share: the inner stream, its run, and the context its steps run in."""
+
+    def __init__(self, inner: Any, run: Run[H]) -> None:
+        self._inner = inner
+        self._run = run
+        self._context = contextvars.copy_context()
+        self._context.run(run.enter)
+        run.handle.begin_stream()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)  # a provider's stream has more to it than iteration
+
+    def __del__(self) -> None:
+        self._run.end(GeneratorExit())  # thrown away unfinished; does nothing to a stream that ended
+
+
+class Stream(_Streaming[H]):
+    """A generator or a provider's stream whose span ends when it does."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self._step(next, self._inner)
+
+    def send(self, value: Any) -> Any:
+        """As a generator's."""
+        return self._step(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """As a generator's."""
+        return self._step(self._inner.throw, *error)
+
+    def close(self) -> None:
+        """As a generator's."""
+        try:
+            close = getattr(self._inner, "close", None)
+            if close is not None:
+                self._context.run(close)
+        except BaseException as error:
+            self._run.end(error)
+            raise
+        self._run.end(GeneratorExit())
+
+    def __enter__(self) -> Stream[H]:
+        enter = getattr(self._inner, "__enter__", None)
+        if enter is not None:
+            self._context.run(enter)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        leave = getattr(self._inner, "__exit__", None)
+        if leave is not None:
+            self._context.run(leave, *error)
+        self._run.end(error[1] or GeneratorExit())
+
+    def _step(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            item = self._context.run(function, *arguments)
+        except StopIteration:
+            self._run.end(None)
+            raise
+        except BaseException as error:
+            self._run.end(error)
+            raise
+        self._run.handle.chunk(item)
+        return item
+
+
+class AsyncStream(_Streaming[H]):
+    """An async generator or a provider's async stream whose span ends when it does."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    def __anext__(self) -> Any:
+        return self._step(self._inner.__anext__())
+
+    def asend(self, value: Any) -> Any:
+        """As an async generator's."""
+        return self._step(self._inner.asend(value))
+
+    def athrow(self, *error: Any) -> Any:
+        """As an async generator's."""
+        return self._step(self._inner.athrow(*error))
+
+    async def aclose(self) -> None:
+        """As an async generator's."""
+        try:
+            close = getattr(self._inner, "aclose", None) or getattr(self._inner, "close", None)
+            if close is not None:
+                await _Driven(close(), self._context)
+        except BaseException as error:
+            self._run.end(error)
+            raise
+        self._run.end(GeneratorExit())
+
+    async def __aenter__(self) -> AsyncStream[H]:
+        enter = getattr(self._inner, "__aenter__", None)
+        if enter is not None:
+            await _Driven(enter(), self._context)
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        leave = getattr(self._inner, "__aexit__", None)
+        if leave is not None:
+            await _Driven(leave(*error), self._context)
+        self._run.end(error[1] or GeneratorExit())
+
+    async def _step(self, awaitable: Any) -> Any:
+        try:
+            item = await _Driven(awaitable, self._context)
+        except StopAsyncIteration:
+            self._run.end(None)
+            raise
+        except BaseException as error:
+            self._run.end(error)
+            raise
+        self._run.handle.chunk(item)
+        return item
+
+
+class _Driven:
+    """Awaits something with each of its turns run inside a given context."""
+
+    __slots__ = ("_awaitable", "_context")
+
+    def __init__(self, awaitable: Any, context: contextvars.Context) -> None:
+        self._awaitable = awaitable
+        self._context = context
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner = self._awaitable.__await__()
+        turn: Callable[..., Any] = inner.__next__
+        value: tuple[Any, ...] = ()
+        while True:
+            try:
+                waiting_for = self._context.run(turn, *value)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                turn, value = _turn(inner, (yield waiting_for))
+            except BaseException as error:  # noqa: BLE001 - handed to the inner awaitable, whose matter it is
+                turn, value = inner.throw, (error,)
+
+
+def _turn(inner: Any, sent: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    return (inner.__next__, ()) if sent is None else (inner.send, (sent,))
