@@ -46,3 +46,6 @@ MAX_RETRY_SECONDS = 300.0
 
 # cancel: what is still unsent when a shutdown has lasted this long is given up and counted
 SHUTDOWN_SECONDS = 5.0
+
+# truncate: a backend that asks for a longer pause before the next try is asked again after this many seconds
+MAX_RETRY_AFTER_SECONDS = 300.0

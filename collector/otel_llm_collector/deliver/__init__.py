@@ -1,0 +1,1 @@
+"""Sending what the log keeps: one reader per destination."""

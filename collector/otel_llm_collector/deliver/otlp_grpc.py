@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from otel_llm_collector._version import __version__
 from otel_llm_collector.config_types import Endpoint
@@ -20,7 +21,6 @@ from otel_llm_collector.deliver.settings import Compression, DestinationSettings
 from otel_llm_collector.errors import Permanent, Retryable
 from otel_llm_collector.limits import MAX_RESPONSE_BYTES
 
-_MAX_DETAIL_CHARS = 300
 _RETRYABLE = frozenset(
     {
         grpc.StatusCode.CANCELLED,
@@ -45,7 +45,7 @@ class OtlpGrpc:
 
     def __init__(self, settings: OtlpGrpcSettings) -> None:
         self._settings = settings
-        self._metadata = [(name.lower(), value.get_secret_value()) for name, value in settings.headers.items()]
+        self._metadata = [(name, _metadata_value(name, value)) for name, value in settings.headers.items()]
         self._channel: grpc.aio.Channel | None = None
         self._calls: dict[Signal, Any] = {}
 
@@ -60,7 +60,10 @@ class OtlpGrpc:
             ("grpc.max_reconnect_backoff_ms", 10_000),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.enable_http_proxy", 0),
+            ("grpc.use_local_subchannel_pool", 1),
         ]
+        if self._settings.tls.server_name:
+            options.append(("grpc.ssl_target_name_override", self._settings.tls.server_name))
         compression = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
         if self._settings.tls.insecure:
             self._channel = grpc.aio.insecure_channel(self._settings.endpoint, options, compression)
@@ -84,12 +87,26 @@ class OtlpGrpc:
                 parcel.payload, timeout=self._settings.timeout_seconds, metadata=self._metadata
             )
         except grpc.aio.AioRpcError as error:
-            raise _classified(error) from None
+            raise self._classified(error) from None
         try:
-            return receipt(parcel.signal, SHAPES[parcel.signal].response.FromString(answer))
-        except Exception as error:
-            msg = f"answered with {len(answer)} bytes that are no OTLP response"
+            result = receipt(parcel.signal, SHAPES[parcel.signal].response.FromString(answer))
+        except DecodeError as error:
+            msg = f"answered OK with {len(answer)} bytes that are no OTLP response"
             raise Permanent(msg) from error
+        return Receipt(result.refused, self._settings.said(result.message))
+
+    def _classified(self, error: grpc.aio.AioRpcError) -> Permanent | Retryable:
+        code = error.code()
+        message = f"answered {code.name}: {self._settings.said(error.details() or '')}"
+        after = _retry_after(error)
+        if code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and after is not None):
+            return Retryable(message, after)
+        return Permanent(message)
+
+
+def _metadata_value(name: str, value: SecretStr) -> str | bytes:
+    text = value.get_secret_value()
+    return text.encode() if name.endswith("-bin") else text
 
 
 def _credentials(settings: OtlpGrpcSettings) -> grpc.ChannelCredentials:
@@ -99,15 +116,6 @@ def _credentials(settings: OtlpGrpcSettings) -> grpc.ChannelCredentials:
         tls.key_file.read_bytes() if tls.key_file else None,
         tls.cert_file.read_bytes() if tls.cert_file else None,
     )
-
-
-def _classified(error: grpc.aio.AioRpcError) -> Permanent | Retryable:
-    code = error.code()
-    message = f"{code.name}: {(error.details() or '')[:_MAX_DETAIL_CHARS]}"
-    after = _retry_after(error)
-    if code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and after is not None):
-        return Retryable(message, after)
-    return Permanent(message)
 
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float | None:
@@ -120,6 +128,6 @@ def _retry_after(error: grpc.aio.AioRpcError) -> float | None:
                 info = error_details_pb2.RetryInfo()
                 if detail.Unpack(info):
                     return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
-        except Exception:  # noqa: BLE001 - a broken detail from outside is no detail
+        except DecodeError:  # a broken detail from outside is no detail
             return None
     return None

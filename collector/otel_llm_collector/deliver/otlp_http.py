@@ -6,6 +6,7 @@ other errors are final. What a backend answers is read up to 4 MiB and not furth
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import ssl
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from pydantic import AfterValidator, Field
 
 from otel_llm_collector._version import __version__
 from otel_llm_collector.contract import Parcel, Receipt
+from otel_llm_collector.deliver.chain import aside
 from otel_llm_collector.deliver.otlp import SHAPES, receipt
 from otel_llm_collector.deliver.settings import Compression, DestinationSettings, TlsSettings
 from otel_llm_collector.errors import Permanent, Retryable
@@ -27,7 +29,6 @@ from otel_llm_collector.limits import MAX_RESPONSE_BYTES
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _MAX_ERROR_BYTES = 64 * 1024
-_MAX_DETAIL_CHARS = 300
 
 
 def _url(value: str) -> str:
@@ -60,7 +61,11 @@ class OtlpHttp:
     async def start(self) -> None:
         """Open the client; it connects when it sends."""
         headers = {name: value.get_secret_value() for name, value in self._settings.headers.items()}
-        headers |= {"content-type": "application/x-protobuf", "user-agent": f"otel-llm-collector/{__version__}"}
+        headers |= {
+            "content-type": "application/x-protobuf",
+            "accept-encoding": "identity",
+            "user-agent": f"otel-llm-collector/{__version__}",
+        }
         if self._settings.compression is Compression.GZIP:
             headers["content-encoding"] = "gzip"
         self._client = httpx2.AsyncClient(
@@ -79,51 +84,53 @@ class OtlpHttp:
 
     async def send(self, parcel: Parcel) -> Receipt:
         """Send one request; see `contract.Destination`."""
-        assert self._client is not None  # noqa: S101 - start comes first, by contract
         body = parcel.payload
         if self._settings.compression is Compression.GZIP:
-            body = gzip.compress(body, compresslevel=1)
-        url = f"{self._settings.endpoint}/v1/{parcel.signal}"
+            body = await aside(body, lambda: gzip.compress(parcel.payload, compresslevel=1))
         try:
-            async with self._client.stream("POST", url, content=body) as response:
-                limit = MAX_RESPONSE_BYTES if response.is_success else _MAX_ERROR_BYTES
-                answer = await _bounded(response, limit)
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                response, answer = await self._post(f"{self._settings.endpoint}/v1/{parcel.signal}", body)
+        except TimeoutError:
+            msg = f"no whole answer within {self._settings.timeout_seconds:g} s"
+            raise Retryable(msg) from None
         except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
-            msg = f"{type(error).__name__}: {str(error)[:_MAX_DETAIL_CHARS]}"
+            msg = f"{type(error).__name__}: {self._settings.said(str(error))}"
             raise Retryable(msg) from None
         if response.is_success:
-            return _receipt(parcel, response, answer)
-        detail = answer[:_MAX_DETAIL_CHARS].decode("utf-8", errors="replace")
-        message = f"answered {response.status_code}: {detail!r}"
+            return self._receipt(parcel, response, answer)
+        message = f"answered {response.status_code}: {self._settings.said(answer)}"
         if response.status_code in _RETRYABLE:
             raise Retryable(message, retry_after(response.headers.get("retry-after"), lambda: datetime.now(UTC)))
         raise Permanent(message)
 
+    async def _post(self, url: str, body: bytes) -> tuple[httpx2.Response, bytes]:
+        assert self._client is not None  # noqa: S101 - start comes first, by contract
+        name = self._settings.tls.server_name
+        extensions = {"sni_hostname": name} if name else None
+        async with self._client.stream("POST", url, content=body, extensions=extensions) as response:
+            limit = MAX_RESPONSE_BYTES if response.is_success else _MAX_ERROR_BYTES
+            answer = bytearray()
+            async for piece in response.aiter_raw():  # raw: nobody asked for compression, which could unfold to more
+                answer += piece[: limit - len(answer)]
+                if len(answer) >= limit:
+                    break
+            return response, bytes(answer)
 
-async def _bounded(response: httpx2.Response, limit: int) -> bytes:
-    pieces, total = [], 0
-    async for piece in response.aiter_bytes():
-        pieces.append(piece[: limit - total])
-        total += len(piece)
-        if total >= limit:
-            break
-    return b"".join(pieces)
-
-
-def _receipt(parcel: Parcel, response: httpx2.Response, answer: bytes) -> Receipt:
-    """What a 2xx says. An empty body is success; one that cannot be read is no proof of it."""
-    if not answer:
-        return Receipt()
-    message = SHAPES[parcel.signal].response()
-    try:
-        if response.headers.get("content-type", "").startswith("application/json"):
-            json_format.Parse(answer, message, ignore_unknown_fields=True)
-        else:
-            message.ParseFromString(answer)
-    except (DecodeError, json_format.ParseError, UnicodeDecodeError) as error:
-        msg = f"answered {response.status_code} with {len(answer)} bytes that are no OTLP response"
-        raise Permanent(msg) from error
-    return receipt(parcel.signal, message)
+    def _receipt(self, parcel: Parcel, response: httpx2.Response, answer: bytes) -> Receipt:
+        """What a 2xx says. An empty body is success; one that cannot be read is no proof of it."""
+        if not answer:
+            return Receipt()
+        message = SHAPES[parcel.signal].response()
+        try:
+            if response.headers.get("content-type", "").startswith("application/json"):
+                json_format.Parse(answer, message, ignore_unknown_fields=True)
+            else:
+                message.ParseFromString(answer)
+        except (DecodeError, json_format.ParseError, UnicodeDecodeError) as error:
+            msg = f"answered {response.status_code} with {len(answer)} bytes that are no OTLP response"
+            raise Permanent(msg) from error
+        result = receipt(parcel.signal, message)
+        return Receipt(result.refused, self._settings.said(result.message))
 
 
 def retry_after(value: str | None, now: Callable[[], datetime]) -> float | None:

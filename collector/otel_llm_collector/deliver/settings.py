@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Signal
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_MAX_SAID_CHARS = 300
 
 
 class Content(StrEnum):
@@ -44,8 +49,35 @@ class TlsSettings(BaseModel):
 
     insecure: bool = Field(False, description="true: no TLS at all.")
     ca_file: Path | None = Field(None, description="Certificates to trust, PEM; the system's when not given.")
-    cert_file: Path | None = Field(None, description="Our certificate, PEM, for mutual TLS.")
-    key_file: Path | None = Field(None, description="Key of our certificate, PEM.")
+    cert_file: Path | None = Field(None, description="Our certificate, PEM, for mutual TLS; needs key_file.")
+    key_file: Path | None = Field(None, description="Key of our certificate, PEM; needs cert_file.")
+    server_name: str | None = Field(None, description="Name that the backend's certificate is checked against.")
+
+    @model_validator(mode="after")
+    def _pair(self) -> TlsSettings:
+        if (self.cert_file is None) != (self.key_file is None):
+            msg = "has only one of cert_file and key_file; give both or none"
+            raise ValueError(msg)
+        return self
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        msg = "is no header name; write letters, digits and dashes"
+        raise ValueError(msg)
+    return name.lower()
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()  # a token read from a file ends with a newline
+    if not (text.isascii() and text.isprintable()):
+        msg = "holds a character that no header may have; write printable ASCII"
+        raise ValueError(msg)
+    return SecretStr(text)
+
+
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 
 
 class DestinationSettings(BaseModel):
@@ -54,9 +86,13 @@ class DestinationSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: str = Field(description="The kind of destination.")
-    signals: list[Signal] = Field(default_factory=lambda: list(Signal), description="traces, metrics, logs.")
+    signals: list[Signal] = Field(
+        default_factory=lambda: list(Signal), min_length=1, description="traces, metrics, logs."
+    )
     content: Content = Field(Content.KEEP, description="keep or drop prompts, answers, documents and the like.")
-    headers: dict[str, SecretStr] = Field(default_factory=dict, description="Headers sent along, values kept secret.")
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="Headers sent along, values kept secret."
+    )
     compression: Compression = Field(Compression.GZIP, description="gzip or none.")
     timeout_seconds: float = Field(10.0, gt=0, le=600, description="Longest wait for an answer, in seconds.")
     max_request_bytes: int = Field(
@@ -65,3 +101,16 @@ class DestinationSettings(BaseModel):
     max_in_flight: int = Field(4, ge=1, le=64, description="Requests sent at one time.")
     retry: RetrySettings = Field(default_factory=RetrySettings, description="How requests are sent again.")
     tls: TlsSettings = Field(default_factory=TlsSettings, description="How the connection is secured.")
+
+    def said(self, answer: str | bytes) -> str:
+        """What a backend or a library said, for errors and logs: short, and without the headers' values.
+
+        Backends like to repeat the credentials that they refuse.
+        """
+        text = answer.decode("utf-8", errors="replace") if isinstance(answer, bytes) else answer
+        for value in self.headers.values():
+            for secret in {value.get_secret_value(), *value.get_secret_value().split()}:
+                if len(secret) > 3:  # noqa: PLR2004 - shorter ones would blot out ordinary words
+                    text = text.replace(secret, "***")
+        text = " ".join(text.split())
+        return text if len(text) <= _MAX_SAID_CHARS else text[: _MAX_SAID_CHARS - 1] + "…"

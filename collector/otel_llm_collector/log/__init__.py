@@ -1,0 +1,1 @@
+"""Keeping what was accepted until every destination has it."""

@@ -1,0 +1,49 @@
+"""Removing content: what people or models wrote, in attributes, span events and log bodies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_llm_collector.contract import Signal
+from otel_llm_collector.deliver.otlp import SHAPES, walk
+from otel_llm_semconv import attributes as attr
+
+_CONTENT_BYTES = [key.encode() for key in sorted(attr.CONTENT)]
+# Log events of conventions up to 1.36 carry messages in their body; their names start so.
+_EVENT_PREFIX = attr.GEN_AI_SYSTEM.removesuffix("system")
+
+
+def without_content(signal: Signal, payload: bytes) -> bytes:
+    """`payload` without prompts, answers, documents, queries and tool arguments; the same bytes when it has none."""
+    if signal is Signal.METRICS or not _may_have_content(signal, payload):
+        return payload
+    shape = SHAPES[signal]
+    request = shape.request.FromString(payload)
+    for _, _, item in walk(request, shape):
+        _drop_content(item.attributes)
+        if signal is Signal.TRACES:
+            for event in item.events:
+                _drop_content(event.attributes)
+            for link in item.links:
+                _drop_content(link.attributes)
+        elif item.event_name.startswith(_EVENT_PREFIX) or _legacy_event(item):
+            item.ClearField("body")
+    return request.SerializeToString()
+
+
+def _may_have_content(signal: Signal, payload: bytes) -> bool:
+    if signal is Signal.LOGS and _EVENT_PREFIX.encode() in payload:
+        return True
+    return any(key in payload for key in _CONTENT_BYTES)
+
+
+def _legacy_event(record: Any) -> bool:
+    return any(
+        one.key == "event.name" and one.value.string_value.startswith(_EVENT_PREFIX) for one in record.attributes
+    )
+
+
+def _drop_content(attributes: Any) -> None:
+    for index in range(len(attributes) - 1, -1, -1):
+        if attributes[index].key in attr.CONTENT:
+            del attributes[index]

@@ -1,0 +1,256 @@
+"""An OpenAI-compatible model server that needs no weights.
+
+It answers extractively: of the sentences in the prompt's context it returns those that share most with the question.
+Everything around the text is real: HTTP, server-sent events, token counts by a simple tokenizer, prompt caching by
+common prefix, embeddings by hashed words. By seed some answers are slow, some fail with 429 or 500, and some streams
+break off in the middle, as real ones do.
+
+    python examples/local_model/server.py --port 8090 --seed 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import math
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+# The name asked for -> the name that answers, dated as the real service does it.
+MODELS = {
+    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
+    "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
+    "text-embedding-3-small": "text-embedding-3-small",
+}
+DIMENSIONS = 256
+CACHE_BLOCK = 32  # prompts are cached in steps of this many tokens
+MAX_CACHED_PREFIXES = 50_000
+
+_TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
+_WORD = re.compile(r"[a-z0-9]{3,}")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How often a chat goes wrong, as shares of all requests."""
+
+    slow: float = 0.06
+    slow_seconds: float = 1.2
+    rate_limited: float = 0.04
+    broken: float = 0.03
+    cut: float = 0.03
+
+
+@dataclass
+class Model:
+    """The model: its faults, its randomness, and the prompt prefixes it has seen."""
+
+    faults: Faults
+    seed: int
+    first_token_seconds: float = 0.04
+    seconds_per_token: float = 0.002
+    _requests: int = 0
+    _seen: dict[str, None] = field(default_factory=dict)
+
+    def next_draw(self) -> random.Random:
+        """The randomness of one request: the n-th request always meets the same fate."""
+        self._requests += 1
+        return random.Random(f"{self.seed}/{self._requests}")
+
+    def cached_tokens(self, tokens: Sequence[str]) -> int:
+        """How many leading tokens were seen before, in whole blocks; remembers this prompt."""
+        digest, cached = hashlib.sha256(), 0
+        for start in range(0, len(tokens) - CACHE_BLOCK + 1, CACHE_BLOCK):
+            digest.update("\x00".join(tokens[start : start + CACHE_BLOCK]).encode())
+            prefix = digest.hexdigest()
+            if prefix in self._seen:
+                cached = start + CACHE_BLOCK
+            elif len(self._seen) < MAX_CACHED_PREFIXES:
+                self._seen[prefix] = None
+        return cached
+
+
+def tokenize(text: str) -> list[str]:
+    """Words in pieces of up to six letters, and punctuation."""
+    return _TOKEN.findall(text)
+
+
+def answer(messages: Sequence[dict[str, Any]], sentences: int = 2) -> str:
+    """The sentences of the context that share most with the question, rare words counting more."""
+    question = next((str(one.get("content", "")) for one in reversed(messages) if one.get("role") == "user"), "")
+    context = "\n".join(str(one.get("content", "")) for one in messages if one.get("role") == "system")
+    candidates = [
+        one.strip() for line in context.splitlines() for one in _SENTENCE.split(line) if len(one.strip()) > 20
+    ]
+    asked = set(_WORD.findall(question.lower()))
+    words = [set(_WORD.findall(one.lower())) for one in candidates]
+    total = len(candidates)
+
+    def rarity(word: str) -> float:
+        return math.log(1 + total / (1 + sum(word in others for others in words)))
+
+    scored = [(sum(rarity(word) for word in asked & found), -index) for index, found in enumerate(words)]
+    best = sorted((one for one in scored if one[0] > 0), reverse=True)[:sentences]
+    if not best:
+        return "The context does not say."
+    return " ".join(candidates[-index] for _, index in sorted(best, key=lambda one: -one[1]))
+
+
+def embed(text: str) -> list[float]:
+    """A unit vector of hashed words: texts that share words are close."""
+    vector = [0.0] * DIMENSIONS
+    for word in _WORD.findall(text.lower()):
+        digest = hashlib.blake2b(word.encode(), digest_size=4).digest()
+        vector[int.from_bytes(digest[:2]) % DIMENSIONS] += 1.0 if digest[2] & 1 else -1.0
+    length = math.sqrt(sum(value * value for value in vector)) or 1.0
+    return [value / length for value in vector]
+
+
+def create_app(model: Model) -> Starlette:
+    """The server as an ASGI application."""
+
+    async def chat(request: Request) -> Response:
+        body = await _body(request)
+        if body is None or not isinstance(body.get("messages"), list) or body.get("model") not in MODELS:
+            return _error(400, "invalid_request_error", f"send messages and one of the models {', '.join(MODELS)}")
+        draw = model.next_draw()
+        fate = draw.random()
+        faults = model.faults
+        if fate < faults.rate_limited:
+            return _error(429, "rate_limit_exceeded", "too many requests, by seed")
+        if fate < faults.rate_limited + faults.broken:
+            return _error(500, "server_error", "the server failed, by seed")
+        if draw.random() < faults.slow:
+            await asyncio.sleep(faults.slow_seconds)
+        completion = _complete(model, body)
+        if not body.get("stream"):
+            await asyncio.sleep(model.first_token_seconds + model.seconds_per_token * len(completion.pieces))
+            return JSONResponse(completion.whole())
+        cut_at = draw.randrange(1, 6) if draw.random() < faults.cut else None
+        wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        stream = _events(model, completion, wants_usage=wants_usage, cut_at=cut_at)
+        return StreamingResponse(stream, media_type="text/event-stream")
+
+    async def embeddings(request: Request) -> Response:
+        body = await _body(request)
+        if body is None or body.get("model") not in MODELS or "input" not in body:
+            return _error(400, "invalid_request_error", f"send input and one of the models {', '.join(MODELS)}")
+        texts = [body["input"]] if isinstance(body["input"], str) else [str(one) for one in body["input"]]
+        tokens = sum(len(tokenize(text)) for text in texts)
+        data = [{"object": "embedding", "index": index, "embedding": embed(text)} for index, text in enumerate(texts)]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return JSONResponse({"object": "list", "data": data, "model": MODELS[body["model"]], "usage": usage})
+
+    async def models(_: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", chat, methods=["POST"]),
+            Route("/v1/embeddings", embeddings, methods=["POST"]),
+            Route("/v1/models", models),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class _Completion:
+    """One answer with its counts."""
+
+    id: str
+    model: str
+    created: int
+    pieces: list[str]
+    usage: dict[str, Any]
+
+    def whole(self) -> dict[str, Any]:
+        message = {"role": "assistant", "content": "".join(self.pieces)}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return {**self._head("chat.completion"), "choices": [choice], "usage": self.usage}
+
+    def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        return {**self._head("chat.completion.chunk"), "choices": [choice]}
+
+    def usage_chunk(self) -> dict[str, Any]:
+        return {**self._head("chat.completion.chunk"), "choices": [], "usage": self.usage}
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+def _complete(model: Model, body: dict[str, Any]) -> _Completion:
+    text = answer(body["messages"])
+    pieces = re.findall(r"\S+\s*", text)
+    prompt = [token for message in body["messages"] for token in tokenize(str(message.get("content", "")))]
+    written = len(tokenize(text))
+    usage = {
+        "prompt_tokens": len(prompt),
+        "completion_tokens": written,
+        "total_tokens": len(prompt) + written,
+        "prompt_tokens_details": {"cached_tokens": model.cached_tokens(prompt)},
+    }
+    identity = hashlib.sha256(f"{model.seed}/{model._requests}/{text}".encode()).hexdigest()[:24]  # noqa: SLF001
+    return _Completion(f"chatcmpl-{identity}", MODELS[body["model"]], int(time.time()), pieces, usage)
+
+
+async def _events(
+    model: Model, completion: _Completion, *, wants_usage: bool, cut_at: int | None
+) -> AsyncIterator[str]:
+    """The answer as server-sent events; `cut_at` breaks it off after that many pieces."""
+    await asyncio.sleep(model.first_token_seconds)
+    yield _event(completion.chunk({"role": "assistant", "content": ""}))
+    for number, piece in enumerate(completion.pieces):
+        if cut_at is not None and number >= cut_at:
+            yield _event({"error": {"message": "the stream broke off, by seed", "type": "server_error", "code": None}})
+            return
+        await asyncio.sleep(model.seconds_per_token)
+        yield _event(completion.chunk({"content": piece}))
+    yield _event(completion.chunk({}, "stop"))
+    if wants_usage:
+        yield _event(completion.usage_chunk())
+    yield "data: [DONE]\n\n"
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data)}\n\n"
+
+
+async def _body(request: Request) -> dict[str, Any] | None:
+    try:
+        body = json.loads(await request.body())
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _error(status: int, kind: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": message, "type": kind, "code": kind}}, status_code=status)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(description="An OpenAI-compatible model server that needs no weights.")
+    parser.add_argument("--port", type=int, default=8090)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--no-faults", action="store_true", help="never slow, never failing")
+    options = parser.parse_args()
+    faults = Faults(0, 0, 0, 0, 0) if options.no_faults else Faults()
+    uvicorn.run(create_app(Model(faults, options.seed)), host="127.0.0.1", port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

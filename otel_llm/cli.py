@@ -1,0 +1,37 @@
+"""The command `otel-llm`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from otel_llm._version import __version__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    return int(options.command(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="otel-llm", description="Trace LLM and RAG programs with OpenTelemetry.")
+    parser.add_argument("--version", action="version", version=f"otel-llm {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="run a RAG service, a model and the collector, and show what was measured")
+    demo.add_argument("--requests", type=int, default=120, help="how many questions to ask (default: 120)")
+    demo.add_argument("--seed", type=int, default=7, help="which questions, and what goes wrong (default: 7)")
+    demo.add_argument("--model", choices=["scripted", "real"], default="scripted", help="the model that answers")
+    demo.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    demo.add_argument("--json", action="store_true", help="print the result as JSON")
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from otel_llm.demo.run import run_demo  # noqa: PLC0415 - needs the extra `demo`
+    except ImportError as error:
+        print(f"otel-llm demo needs the extra: pip install 'otel-llm[demo]' ({error})", file=sys.stderr)
+        return 2
+    return run_demo(options)
