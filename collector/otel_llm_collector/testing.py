@@ -120,7 +120,7 @@ class Sink:
         """Wait until `condition` holds; `TimeoutError` when it does not within `seconds`."""
         async with asyncio.timeout(seconds):
             while not condition():
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 - a condition on plain data has no event
+                await asyncio.sleep(0.01)
 
     def _next(self) -> Behaviour:
         self.seen += 1
@@ -188,7 +188,7 @@ async def _abort(context: Any, behaviour: Fail) -> None:
     await context.abort(behaviour.code, behaviour.message, trailing)
 
 
-class _Refused(Exception):  # noqa: N818 - control flow of a test double, never seen outside
+class _Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from otel_llm_semconv import attributes as attr
+
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.deliver.otlp import SHAPES, walk
-from otel_llm_semconv import attributes as attr
 
 _CONTENT_BYTES = [key.encode() for key in sorted(attr.CONTENT)]
 # Log events of conventions up to 1.36 carry messages in their body; their names start so.
