@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from otel_llm._version import __version__
 
 if TYPE_CHECKING:
-    from otel_llm.setup import Handle, configure
     from otel_llm.fastapi import instrument_fastapi
     from otel_llm.helpers import (
         agent,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
         tool,
         workflow,
     )
+    from otel_llm.setup import Handle, configure
 
 # Public name -> the module that has it, imported at first use: `import otel_llm` costs next to nothing.
 _HOMES = {

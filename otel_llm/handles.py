@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from opentelemetry.trace import Span
+from otel_llm_semconv import attributes as attr
 
 from otel_llm import content
 from otel_llm.documents import Document, read_documents
 from otel_llm.responses import Response, read_response
-from otel_llm_semconv import attributes as attr
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class ChatHandle(Handle):
 
     @guarded
     def input(self, messages: str | Sequence[Mapping[str, Any]]) -> None:
-        """Say what is sent to the model: a text, or messages as `{"role": ..., "content": ...}`. Kept if content is on."""
+        """Say what is sent to the model: a text, or messages with `role` and `content`; kept if content is on."""
         if content.captured():
             self.span.set_attribute(attr.GEN_AI_INPUT_MESSAGES, content.as_json(_messages(messages, "user")))
 
@@ -163,7 +163,7 @@ class ChatHandle(Handle):
 
     def begin_stream(self) -> None:
         """Time the chunks from here."""
-        self.attribute(attr.GEN_AI_REQUEST_STREAM, True)  # noqa: FBT003 - the attribute is boolean
+        self.attribute(attr.GEN_AI_REQUEST_STREAM, True)
 
     def chunk(self, item: Any) -> None:
         """Note the time; remember what chunks say of usage and model, to be read once at the end."""

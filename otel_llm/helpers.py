@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.trace import SpanKind
+from otel_llm_semconv import attributes as attr
+from otel_llm_semconv.enums import GenAiOperationName as Operation
+from otel_llm_semconv.enums import OtelLlmOperationName as OurOperation
 
 from otel_llm import content
 from otel_llm.handles import (
@@ -18,9 +21,6 @@ from otel_llm.handles import (
     ToolHandle,
 )
 from otel_llm.steps import Step
-from otel_llm_semconv import attributes as attr
-from otel_llm_semconv.enums import GenAiOperationName as Operation
-from otel_llm_semconv.enums import OtelLlmOperationName as OurOperation
 
 
 def chat(

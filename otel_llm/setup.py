@@ -18,12 +18,12 @@ from typing import Literal
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
+from otel_llm_semconv import attributes as attr
 
 from otel_llm import content as content_module
 from otel_llm._version import __version__
 from otel_llm.instrument import instrument_libraries
 from otel_llm.span_queue import SpanQueue
-from otel_llm_semconv import attributes as attr
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-
 from otel_llm_semconv.attributes import CONTENT, OTEL_LLM_CONTENT_DROPPED
 
 if TYPE_CHECKING:

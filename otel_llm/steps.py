@@ -23,11 +23,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from otel_llm_semconv import attributes as attr
+from otel_llm_semconv.enums import OtelLlmOutcome as Outcome
 
 from otel_llm.handles import Handle
 from otel_llm.setup import tracer
-from otel_llm_semconv import attributes as attr
-from otel_llm_semconv.enums import OtelLlmOutcome as Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +246,7 @@ class Stream(_Streaming[H]):
             self._context.run(enter)
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         leave = getattr(self._inner, "__exit__", None)
         if leave is not None:
             self._context.run(leave, *error)
@@ -299,7 +299,7 @@ class AsyncStream(_Streaming[H]):
             await _Driven(enter(), self._context)
         return self
 
-    async def __aexit__(self, *error: Any) -> None:
+    async def __aexit__(self, *error: object) -> None:
         leave = getattr(self._inner, "__aexit__", None)
         if leave is not None:
             await _Driven(leave(*error), self._context)
@@ -338,7 +338,7 @@ class _Driven:
                 return stop.value
             try:
                 turn, value = _turn(inner, (yield waiting_for))
-            except BaseException as error:  # noqa: BLE001 - handed to the inner awaitable, whose matter it is
+            except BaseException as error:
                 turn, value = inner.throw, (error,)
 
 

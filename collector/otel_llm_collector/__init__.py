@@ -1,1 +1,1 @@
-"""The collector: receives OTLP, prices, measures, alerts and forwards. `docs/architecture.md` follows a span through it."""
+"""The collector: receives OTLP, prices, measures, alerts and forwards; see `docs/architecture.md`."""

@@ -68,7 +68,7 @@ class Config:
 
     receivers: ReceiversConfig = field(default_factory=ReceiversConfig)
     exporters: dict[str, DestinationSettings] = field(default_factory=dict)
-    log: BaseModel = field(default_factory=lambda: LOGS["memory"].config())
+    log: BaseModel = field(default_factory=LOGS["memory"].config)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     folder: Path = Path()  # relative paths in the file start here
@@ -132,8 +132,11 @@ def load_rules(config: Config) -> list[ThresholdRule]:
         for path in paths:
             rules.extend(_rule_file(Path(path), problems))
     names = Counter(rule.name for rule in rules)
-    for name in (name for name, count in names.items() if count > 1):
-        problems.append(Problem("alerts", "has two rules of one name", name, "give each rule a name of its own"))
+    problems.extend(
+        Problem("alerts", "has several rules of one name", name, "give each rule a name of its own")
+        for name, count in names.items()
+        if count > 1
+    )
     if problems:
         raise ConfigError("alert rules", problems)
     return rules

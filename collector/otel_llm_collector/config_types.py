@@ -6,12 +6,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+_MAX_PORT = 65535
+
 
 def split_endpoint(endpoint: str) -> tuple[str, int]:
     """`host:port` as (host, port); an IPv6 host stands in brackets. Raises `ValueError` with what would be right."""
     host, separator, port = endpoint.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not separator or not host or not port.isdecimal() or int(port) > 65535:
+    if not separator or not host or not port.isdecimal() or int(port) > _MAX_PORT:
         msg = "is not host:port; write for example 127.0.0.1:4317"
         raise ValueError(msg)
     return host, int(port)

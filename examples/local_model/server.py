@@ -37,6 +37,7 @@ MODELS = {
 DIMENSIONS = 256
 CACHE_BLOCK = 32  # prompts are cached in steps of this many tokens
 MAX_CACHED_PREFIXES = 50_000
+MIN_SENTENCE_CHARS = 20
 
 _TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 _WORD = re.compile(r"[a-z0-9]{3,}")
@@ -93,7 +94,10 @@ def answer(messages: Sequence[dict[str, Any]], sentences: int = 2) -> str:
     question = next((str(one.get("content", "")) for one in reversed(messages) if one.get("role") == "user"), "")
     context = "\n".join(str(one.get("content", "")) for one in messages if one.get("role") == "system")
     candidates = [
-        one.strip() for line in context.splitlines() for one in _SENTENCE.split(line) if len(one.strip()) > 20
+        one.strip()
+        for line in context.splitlines()
+        for one in _SENTENCE.split(line)
+        if len(one.strip()) >= MIN_SENTENCE_CHARS
     ]
     asked = set(_WORD.findall(question.lower()))
     words = [set(_WORD.findall(one.lower())) for one in candidates]

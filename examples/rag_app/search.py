@@ -54,7 +54,7 @@ class Corpus:
             return []
         query = " OR ".join(f'"{word}"' for word in words)
         rows = self._database.execute(
-            "SELECT id, text, -bm25(passages) AS score FROM passages WHERE passages MATCH ? ORDER BY score DESC LIMIT ?",
+            "SELECT id, text, -bm25(passages) AS s FROM passages WHERE passages MATCH ? ORDER BY s DESC LIMIT ?",
             (query, k),
         )
         return [Passage(*row) for row in rows]

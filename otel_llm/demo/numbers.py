@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from prometheus_client.parser import text_string_to_metric_families
-
 from otel_llm_semconv.enums import GenAiOperationName as Operation
+from prometheus_client.parser import text_string_to_metric_families
 
 Labels = dict[str, str]
 

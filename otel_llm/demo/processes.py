@@ -20,7 +20,7 @@ STOP_SECONDS = 10.0
 _TAIL_LINES = 15
 
 
-class ChildFailed(Exception):  # noqa: N818 - reads as what happened
+class ChildFailed(Exception):
     """A child ended, or did not become ready; the message ends with its last lines."""
 
 

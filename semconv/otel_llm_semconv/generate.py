@@ -100,8 +100,7 @@ def _metric_literal(metric: MetricDefinition) -> str:
 def reference_page(registry: Registry) -> str:
     """The reference in Markdown."""
     lines = [
-        "# Semantic conventions\n\nGenerated from the registry by `make generate`; edit the YAML in "
-        "`semconv/otel_llm_semconv/registry/` instead.\n\n## Metrics\n",
+        "# Semantic conventions\n\nGenerated from the registry by `make generate`; edit its YAML instead.\n\n## Metrics\n",
     ]
     for metric in registry.metrics.values():
         keys = ", ".join(f"`{key}`" for key in metric.attributes)

@@ -1,0 +1,1 @@
+"""Evaluates alert rules and tells Alertmanager."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from otel_llm_semconv.metrics import METRICS
 from prometheus_client import CollectorRegistry, Counter
 
 from otel_llm_collector.alert.rules import CONDITIONS, QUANTILES, AlertsConfig, Statistic, ThresholdRule
@@ -22,7 +23,6 @@ from otel_llm_collector.alert.state import Alert, State, is_due, step
 from otel_llm_collector.contract import Notification, Notifier
 from otel_llm_collector.measure.series import SeriesStore
 from otel_llm_collector.measure.window import Change, Window, quantile
-from otel_llm_semconv.metrics import METRICS
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
+from otel_llm_semconv.metrics import METRICS, Metric
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from otel_llm_collector.measure.names import metric_name
-from otel_llm_semconv.metrics import METRICS, Metric
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _BY_PROMETHEUS_NAME = {metric_name(metric.name, metric.unit): metric for metric in METRICS.values()}

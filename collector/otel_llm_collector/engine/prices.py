@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from otel_llm_collector import limits
 from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
+
+from otel_llm_collector import limits
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice

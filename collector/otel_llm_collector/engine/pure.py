@@ -21,15 +21,15 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric as OtlpMetric
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
+from otel_llm_semconv import attributes as attr
+from otel_llm_semconv import metrics
+from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
 
 from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal
 from otel_llm_collector.engine.prices import Price, RateBook, Rates
 from otel_llm_collector.engine.spans import GenAiSpan, mark_wrappers, read, text
 from otel_llm_collector.engine.wire import salvage
 from otel_llm_collector.errors import MalformedRequest
-from otel_llm_semconv import attributes as attr
-from otel_llm_semconv import metrics
-from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
 
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
@@ -95,7 +95,8 @@ class PureEngine:
         for service, genai in found:
             price = self._price(genai)
             changed |= _write(genai, price, self._rates)
-            _measure(service, genai, price, state)
+            if not genai.is_wrapper:
+                _measure(service, genai, price, state)
         return changed
 
     def _price(self, genai: GenAiSpan) -> Price | Unknown | None:
@@ -265,9 +266,7 @@ def _write_repairs(genai: GenAiSpan) -> None:
 
 
 def _measure(service: str, genai: GenAiSpan, price: Price | Unknown | None, state: _Pass) -> None:
-    """The numbers of one span. A layer around another span of the same call counts nothing."""
-    if genai.is_wrapper:
-        return
+    """The numbers of one span."""
     labels = (service, genai.operation, genai.provider, genai.request_model)
     state.add(metrics.OTEL_LLM_REQUESTS, labels, 1)
     if genai.error:
@@ -282,8 +281,12 @@ def _measure(service: str, genai: GenAiSpan, price: Price | Unknown | None, stat
         state.observe(metrics.OTEL_LLM_RETRIEVAL_RETURNED, labels, genai.returned_k)
     if genai.requested_k is not None:
         state.observe(metrics.OTEL_LLM_RETRIEVAL_REQUESTED, labels, genai.requested_k)
-    if not genai.is_provider_call:
-        return
+    if genai.is_provider_call:
+        _measure_call(labels, genai, price, state)
+
+
+def _measure_call(labels: tuple[str, ...], genai: GenAiSpan, price: Price | Unknown | None, state: _Pass) -> None:
+    """Tokens and cost of one provider call."""
     for kind, count in genai.tokens.items():
         state.add(metrics.OTEL_LLM_TOKENS, (*labels, kind), count)
     if isinstance(price, Price):

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
-from otel_llm_collector.engine.prices import Usage
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.enums import GenAiOperationName as Operation
+
+from otel_llm_collector.engine.prices import Usage
 
 # Operations that are one call to a provider; only they are priced and their tokens counted. Agents and workflows
 # repeat the sum of their children, `fetch_response` repeats an earlier call.

@@ -1,0 +1,1 @@
+"""Turns the engine's numbers into series and exposes them."""

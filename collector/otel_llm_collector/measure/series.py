@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from otel_llm_semconv.metrics import METRICS, Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
@@ -18,7 +19,6 @@ from prometheus_client.registry import Collector
 from otel_llm_collector import limits
 from otel_llm_collector.contract import HistogramDelta, SeriesKey
 from otel_llm_collector.measure.names import label_name, metric_name
-from otel_llm_semconv.metrics import METRICS, Metric
 
 _OVERFLOW = ("\x00overflow",)  # no attribute value: labels are cleaned of NUL
 _OVERFLOW_LABEL = "otel_metric_overflow"

@@ -1,0 +1,1 @@
+"""Takes OTLP requests over gRPC and HTTP."""

@@ -114,7 +114,7 @@ class _Reader:
 
 
 def _with_binary_ids(item: dict[str, Any]) -> dict[str, Any]:
-    """The item with its ids, its links' and its exemplars' turned from hex into the base64 that protobuf's JSON wants."""
+    """The item with all ids in it turned from hex into the base64 that protobuf's JSON wants."""
     changed = dict(item)
     for key in _ID_KEYS:
         if key in changed:
@@ -144,7 +144,7 @@ def _with_exemplar_ids(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _base64_id(value: object) -> object:
-    """A hex id as base64. What is not hex keeps its characters as bytes, so that the engine refuses it by its length."""
+    """A hex id as base64; what is not hex gets a wrong length, for which the engine refuses it."""
     if not isinstance(value, str):
         return value
     try:

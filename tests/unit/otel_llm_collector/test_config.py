@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from otel_llm_collector import config
 from otel_llm_collector.errors import ConfigError
 
@@ -54,7 +53,9 @@ def test_without_a_file_the_defaults_of_the_design_hold() -> None:
 
 def test_variables_are_replaced_in_values_only() -> None:
     """A variable gives a value or its default, `$$` a dollar, and no variable can add a key."""
-    text = 'exporters: {a: {type: otlp_http, endpoint: "http://${env:HOST:-127.0.0.1}:1/$$x", timeout_seconds: "${env:T}"}}'
+    text = (
+        'exporters: {a: {type: otlp_http, endpoint: "http://${env:H:-127.0.0.1}:1/$$x", timeout_seconds: "${env:T}"}}'
+    )
     environment = {"T": "7"}
     loaded = config.parse(text, environment, source="test", folder=Path())
     assert str(loaded.exporters["a"].endpoint) == "http://127.0.0.1:1/$x"  # type: ignore[attr-defined]

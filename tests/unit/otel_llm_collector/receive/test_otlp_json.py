@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.errors import MalformedRequest
 from otel_llm_collector.receive.otlp_json import to_protobuf

@@ -1,0 +1,40 @@
+# `make demo` and `make test` set up everything they need inside the repository.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format generate constraints clean
+
+BIN := .venv/bin
+
+help:  ## show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/installed-demo  ## run a RAG service, a model and the collector; ARGS="--keep" and others are passed on
+	@$(BIN)/otel-llm demo $(ARGS)
+
+test: .venv/installed-dev  ## run every check and every test
+	@scripts/system-packages
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/installed-dev  ## format, lint, types, import layers, generated files
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+	@$(BIN)/python -m otel_llm_semconv.generate --check
+
+format: .venv/installed-dev  ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix --quiet .
+
+generate: .venv/installed-dev  ## write constants and reference from the registry
+	@$(BIN)/python -m otel_llm_semconv.generate
+
+constraints: .venv/installed-dev  ## pin the versions that are installed now
+	@{ echo "# Versions that the tests run with; make constraints writes them."; \
+	   $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
+
+clean:  ## remove what was installed and built
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+
+.venv/installed-%: pyproject.toml constraints.txt scripts/bootstrap
+	@scripts/bootstrap $*
