@@ -119,7 +119,9 @@ class Sink:
     async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         """Wait until `condition` holds; `TimeoutError` when it does not within `seconds`."""
         async with asyncio.timeout(seconds):
-            while not condition():
+            while True:
+                if condition():
+                    return
                 await asyncio.sleep(0.01)
 
     def _next(self) -> Behaviour:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ def _url(value: str) -> str:
         url = httpx2.URL(value)
     except (httpx2.InvalidURL, ValueError):
         url = httpx2.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not url.host or not value.isprintable() or " " in value:
         msg = "is not a URL; write for example http://127.0.0.1:4318"
         raise ValueError(msg)
     return value.rstrip("/")
@@ -137,13 +138,14 @@ def retry_after(value: str | None, now: Callable[[], datetime]) -> float | None:
     """Seconds that a `Retry-After` header asks for: a number or an HTTP date. None when it says neither."""
     if value is None:
         return None
-    if value.strip().isdecimal():
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now().timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now().timestamp())
+    return max(0.0, seconds)
 
 
 def _context(tls: TlsSettings) -> ssl.SSLContext:

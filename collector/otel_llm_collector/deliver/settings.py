@@ -14,6 +14,7 @@ from otel_llm_collector.contract import Signal
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_SAID_CHARS = 300
+_SHORTEST_SECRET = 4  # shorter words would blot out ordinary text
 
 
 class Content(StrEnum):
@@ -108,9 +109,9 @@ class DestinationSettings(BaseModel):
         Backends like to repeat the credentials that they refuse.
         """
         text = answer.decode("utf-8", errors="replace") if isinstance(answer, bytes) else answer
-        for value in self.headers.values():
-            for secret in {value.get_secret_value(), *value.get_secret_value().split()}:
-                if len(secret) > 3:  # noqa: PLR2004 - shorter ones would blot out ordinary words
-                    text = text.replace(secret, "***")
+        values = [value.get_secret_value() for value in self.headers.values()]
+        for secret in [*values, *(word for value in values for word in value.split())]:
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "***")
         text = " ".join(text.split())
         return text if len(text) <= _MAX_SAID_CHARS else text[: _MAX_SAID_CHARS - 1] + "…"
