@@ -246,7 +246,7 @@ class Stream(_Streaming[H]):
             self._context.run(enter)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         leave = getattr(self._inner, "__exit__", None)
         if leave is not None:
             self._context.run(leave, *error)
@@ -299,7 +299,7 @@ class AsyncStream(_Streaming[H]):
             await _Driven(enter(), self._context)
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(self, *error: Any) -> None:
         leave = getattr(self._inner, "__aexit__", None)
         if leave is not None:
             await _Driven(leave(*error), self._context)

@@ -52,12 +52,12 @@ class App:
         notifiers = [Alertmanager(config.alerts.alertmanagers, registry)] if config.alerts.alertmanagers else []
         evaluator = Evaluator(config.alerts, load_rules(config), series, notifiers, registry, time.time)
         self.admin = AdminServer(config.server, exposer(registry), evaluator, self._details)
-        intake = Admission(engine, log, series, self.telemetry, books.kept)
+        self.intake = Admission(engine, log, series, self.telemetry, books.kept)
         self.receivers: dict[str, OtlpGrpcReceiver | OtlpHttpReceiver] = {}
         if config.receivers.otlp.grpc is not None:
-            self.receivers["OTLP/gRPC"] = OtlpGrpcReceiver(config.receivers.otlp.grpc, intake)
+            self.receivers["OTLP/gRPC"] = OtlpGrpcReceiver(config.receivers.otlp.grpc, self.intake)
         if config.receivers.otlp.http is not None:
-            self.receivers["OTLP/HTTP"] = OtlpHttpReceiver(config.receivers.otlp.http, intake)
+            self.receivers["OTLP/HTTP"] = OtlpHttpReceiver(config.receivers.otlp.http, self.intake)
 
         # Sinks first. The log stands behind its readers so that it is sealed before they are asked to finish.
         sinks_first: list[Lifecycle] = [self.readers, log, evaluator, self.admin, *self.receivers.values()]

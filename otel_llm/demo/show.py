@@ -43,7 +43,7 @@ def table(numbers: dict[str, Any], admin: str) -> str:
         ("time to first token", f"p50 {_ms(numbers['time_to_first_token_p50_seconds'])}"),
         (
             "tokens",
-            f"{tokens.get('input', 0)} in ({tokens.get('cache_read', 0)} of them cached), {tokens.get('output', 0)} out",
+            f"{tokens.get('input', 0)} in ({tokens.get('cache_read', 0)} cached), {tokens.get('output', 0)} out",
         ),
         *((f"cost of {model}", f"${cost:.6f}") for model, cost in sorted(costs.items())),
         ("cost in total", f"${sum(costs.values()):.6f}"),

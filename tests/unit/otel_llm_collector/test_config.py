@@ -53,11 +53,9 @@ def test_without_a_file_the_defaults_of_the_design_hold() -> None:
 
 def test_variables_are_replaced_in_values_only() -> None:
     """A variable gives a value or its default, `$$` a dollar, and no variable can add a key."""
-    text = (
-        'exporters: {a: {type: otlp_http, endpoint: "http://${env:H:-127.0.0.1}:1/$$x", timeout_seconds: "${env:T}"}}'
-    )
+    entry = '{type: otlp_http, endpoint: "http://${env:H:-127.0.0.1}:1/$$x", timeout_seconds: "${env:T}"}'
     environment = {"T": "7"}
-    loaded = config.parse(text, environment, source="test", folder=Path())
+    loaded = config.parse(f"exporters: {{a: {entry}}}", environment, source="test", folder=Path())
     assert str(loaded.exporters["a"].endpoint) == "http://127.0.0.1:1/$x"  # type: ignore[attr-defined]
     assert loaded.exporters["a"].timeout_seconds == 7  # type: ignore[attr-defined]
 

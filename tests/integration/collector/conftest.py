@@ -1,0 +1,52 @@
+"""A collector in this process on free ports, with sinks behind it where a test wants them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from otel_llm_collector import config
+from otel_llm_collector.app import App
+from otel_llm_collector.engine import load_engine
+from otel_llm_collector.engine.prices import RateBook
+from otel_llm_collector.engine.pure import PureEngine
+
+FREE_PORTS = """
+receivers: {otlp: {grpc: {endpoint: "127.0.0.1:0"}, http: {endpoint: "127.0.0.1:0"}}}
+server: {endpoint: "127.0.0.1:0"}
+"""
+
+Running = Callable[[str], AbstractAsyncContextManager[App]]
+
+
+@pytest.fixture(scope="session")
+def engine() -> PureEngine:
+    """One engine for all tests: it keeps nothing but prices."""
+    engine = load_engine({})
+    assert isinstance(engine, PureEngine)
+    return engine
+
+
+@pytest.fixture(scope="session")
+def rates() -> RateBook:
+    """A price book of its own, for tests that recompute."""
+    return RateBook()
+
+
+@pytest.fixture
+def running(engine: PureEngine) -> Running:
+    """Makes a started collector on free ports, `more` added to its configuration."""
+
+    @contextlib.asynccontextmanager
+    async def run(more: str = "") -> AsyncIterator[App]:
+        app = App(config.parse(FREE_PORTS + more, {}, source="test", folder=Path()), engine)
+        await app.start()
+        try:
+            yield app
+        finally:
+            await app.shutdown()
+
+    return run
