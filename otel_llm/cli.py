@@ -19,7 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"otel-llm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="run a RAG service, a model and the collector, and show what was measured")
-    demo.add_argument("--requests", type=int, default=120, help="how many questions to ask (default: 120)")
+    demo.add_argument("--requests", type=int, help="how many questions to ask (default: 120; of the real model 24)")
     demo.add_argument("--seed", type=int, default=7, help="which questions, and what goes wrong (default: 7)")
     demo.add_argument("--model", choices=["scripted", "real"], default="scripted", help="the model that answers")
     demo.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")

@@ -24,7 +24,8 @@ from otel_llm.demo.show import Progress, table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QUESTIONS = Path(__file__).with_name("questions.txt")
-MODELS = ("gpt-4o-mini", "gpt-4o-mini", "gpt-4.1-mini")
+MODELS = {"scripted": ("gpt-4o-mini", "gpt-4o-mini", "gpt-4.1-mini"), "real": ("gemma3-270m",)}
+REQUESTS = {"scripted": 120, "real": 24}  # a real model on a CPU answers about two a second
 WORKERS = 4
 ALERT_SECONDS = 12.0
 COUNT_SECONDS = 10.0
@@ -163,10 +164,10 @@ def _ask(options: argparse.Namespace, places: Places) -> tuple[list[Asked], list
         {
             "question": draw.choice(questions),
             "k": draw.choice((4, 8, 8, 12)),
-            "model": draw.choice(MODELS),
+            "model": draw.choice(MODELS[options.model]),
             "stream": draw.random() < 0.5,  # noqa: PLR2004 - half of them
         }
-        for _ in range(options.requests)
+        for _ in range(options.requests or REQUESTS[options.model])
     ]
     alerts: list[dict[str, Any]] = []
     progress = Progress(len(bodies), quiet=options.json)
