@@ -22,7 +22,7 @@ from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.engine import load_engine
 from otel_llm_collector.measure.exposition import exposer
 from otel_llm_collector.measure.series import SeriesStore
-from otel_llm_collector.pipeline import Admission, Lifecycle, Pipeline
+from otel_llm_collector.pipeline import Admission, Lifecycle, Pipeline, Seal
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcReceiver
 from otel_llm_collector.receive.otlp_http import OtlpHttpReceiver
 from otel_llm_collector.serve.admin import AdminServer
@@ -59,8 +59,8 @@ class App:
         if config.receivers.otlp.http is not None:
             self.receivers["OTLP/HTTP"] = OtlpHttpReceiver(config.receivers.otlp.http, self.intake)
 
-        # Sinks first. The log stands behind its readers so that it is sealed before they are asked to finish.
-        sinks_first: list[Lifecycle] = [self.readers, log, evaluator, self.admin, *self.receivers.values()]
+        # Sinks first. The log opens before its readers and closes after them; it is sealed before they are to finish.
+        sinks_first: list[Lifecycle] = [log, self.readers, Seal(log), evaluator, self.admin, *self.receivers.values()]
         self._pipeline = Pipeline(sinks_first)
 
     async def start(self) -> None:

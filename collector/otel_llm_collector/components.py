@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from otel_llm_collector.contract import Destination, Log
 from otel_llm_collector.deliver.otlp_grpc import OtlpGrpc, OtlpGrpcSettings
 from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
+from otel_llm_collector.log.disk import DiskLog, DiskLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 
 
@@ -37,4 +38,5 @@ EXPORTERS: dict[str, Exporter] = {
 
 LOGS: dict[str, LogKind] = {
     "memory": LogKind(MemoryLogConfig, MemoryLog),
+    "disk": LogKind(DiskLogConfig, DiskLog),
 }

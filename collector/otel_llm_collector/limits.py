@@ -49,3 +49,12 @@ SHUTDOWN_SECONDS = 5.0
 
 # truncate: a backend that asks for a longer pause before the next try is asked again after this many seconds
 MAX_RETRY_AFTER_SECONDS = 300.0
+
+# drop_oldest or reject, as log.when_full says: the payloads that the log on disk keeps
+DISK_LOG_BYTES = 10 * 1024 * MIB
+
+# drop_oldest: what no destination could take for a week is given up
+DISK_LOG_SECONDS = 7 * 86400.0
+
+# read again: the newest records on disk are also held in memory up to this size, for the readers that keep up
+DISK_LOG_TAIL_BYTES = 32 * MIB

@@ -108,6 +108,20 @@ class Admission:
         self._telemetry.request(signal, transport, outcome)
 
 
+class Seal:
+    """Seals the log when its turn to stop comes: after the receivers, before the readers."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def shutdown(self) -> None:
+        """Let the readers finish."""
+        self._log.seal()
+
+
 class Pipeline:
     """Starts and stops the components in the one right order."""
 

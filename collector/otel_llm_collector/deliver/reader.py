@@ -77,10 +77,12 @@ class Reader:
         except (OSError, ValueError) as error:
             msg = f"exporters.{self._name}: cannot be set up: {error}; mend its tls and endpoint settings"
             raise StartError(msg) from error
+        for signal, items in self._log.backlog(self._name).items():
+            self._books.found(self._name, signal, items)
         self._main = asyncio.create_task(self._run())
 
     async def shutdown(self) -> None:
-        """Send what is left of a sealed log for `shutdown_seconds`; give up the rest and count it."""
+        """Send what is left of a sealed log for `shutdown_seconds`, and no longer."""
         if self._main is None:
             return
         done, _ = await asyncio.wait([self._main], timeout=self._shutdown_seconds)
@@ -137,21 +139,25 @@ class Reader:
             self._slots.release()
 
     async def _give_up(self, main: asyncio.Task[None]) -> None:
-        """Stop at the end of the time to shut down: what waits is lost and counted."""
+        """Stop at the end of the time to shut down: what waits is sent after the next start, or lost and counted."""
         waiting = self._books.waiting(self._name)
         under_way = dict(self._under_way)
         for task in (main, *under_way):
             task.cancel()
         await asyncio.gather(main, *under_way, return_exceptions=True)
+        for signal, items in waiting.items():
+            if items:
+                where = "wait in the log for the next start" if self._log.durable else "were lost"
+                logger.warning("exporters.%s: %d %s not sent yet %s", self._name, items, signal.items, where)
+        if self._log.durable:
+            for entry in under_way.values():
+                entry.put_back()
+            self._books.watch(self._name, lambda: waiting)
+            return
         for entry in under_way.values():
             entry.dropped(entry.open, "shutdown")
         for signal, items in self._backlog().items():
             self._books.lost(self._name, signal, items, "shutdown")
-        for signal, items in waiting.items():
-            if items:
-                logger.warning(
-                    "exporters.%s: %d %s not sent when the collector stopped", self._name, items, signal.items
-                )
         self._books.watch(self._name, dict)
 
     def _backlog(self) -> Mapping[Signal, int]:

@@ -44,6 +44,8 @@ class _Reader:
 class MemoryLog:
     """See the module. All of it runs on one event loop."""
 
+    durable = False
+
     def __init__(self, config: MemoryLogConfig, readers: Iterable[str], clock: Callable[[], float] = time.time) -> None:
         self._max_bytes = config.max_bytes
         self._clock = clock
@@ -57,7 +59,11 @@ class MemoryLog:
         """Nothing to prepare."""
 
     async def shutdown(self) -> None:
-        """Seal the log."""
+        """Seal the log; what is in it goes with the process."""
+        self.seal()
+
+    def seal(self) -> None:
+        """Nothing more is appended; readers end when they have read everything."""
         self._sealed = True
         for reader in self._readers.values():
             reader.arrived.set()
