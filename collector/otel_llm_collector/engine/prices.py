@@ -11,6 +11,7 @@ Money is integer: rates are femto-USD per token, results nano-USD.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from otel_llm_collector import limits
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice
+
+logger = logging.getLogger(__name__)
 
 # OpenTelemetry's provider names and their common spellings, where genai-prices knows them by another id.
 PROVIDER_ALIASES = {
@@ -63,6 +66,16 @@ _KINDS = {
     "output_audio": ("output_audio_tokens", False),
     "output_image": ("output_image_tokens", False),
 }
+
+# Where two kinds overlap the source wants to be told how much; a probe of one kind has none of another.
+_OVERLAPS = (
+    "cache_audio_read_tokens",
+    "cache_audio_write_tokens",
+    "cache_image_read_tokens",
+    "cache_image_write_tokens",
+    "output_audio_reasoning_tokens",
+    "output_image_reasoning_tokens",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +180,13 @@ class RateBook:
                 continue
             reason = Unknown.UNKNOWN_MODEL
             found = self._model_price(model, provider_id, url, when, context)
-            if found is not None:
+            if found is None:
+                continue
+            try:
                 return _rates(found)
+            except ValueError:  # the source contradicts itself about this model: no price, and no failed request
+                logger.exception("the price of %s cannot be computed", model)
+                return Unknown.UNPRICED_UNIT
         return reason
 
     def _where(self, provider: str, host: str) -> list[tuple[str | None, str | None]]:
@@ -205,6 +223,7 @@ def _tier(price: ModelPrice, start: int) -> Tier:
     base = dict.fromkeys((key for key, _ in _KINDS.values()), 1)
     base["input_tokens"] = max(start + 1, 0) + len(_KINDS) if start >= 0 else len(_KINDS)
     base["output_tokens"] = len(_KINDS)
+    base |= dict.fromkeys(_OVERLAPS, 0)
     whole = _femto(price, base)
     sides: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
     linear = 0
