@@ -29,9 +29,8 @@ format: .venv/installed-dev  ## format the code
 generate: .venv/installed-dev  ## write constants and reference from the registry
 	@$(BIN)/python -m otel_llm_semconv.generate
 
-constraints: .venv/installed-dev  ## pin the versions that are installed now
-	@{ echo "# Versions that the tests run with; make constraints writes them."; \
-	   $(BIN)/python -m pip freeze --exclude-editable; } > constraints.txt
+constraints: .venv/installed-dev  ## pin the newest versions that fit, from a clean environment
+	@scripts/pin
 
 clean:  ## remove what was installed and built
 	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
