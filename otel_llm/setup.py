@@ -138,13 +138,14 @@ def _trace(resource: Resource, base: str, headers: dict[str, str] | None) -> Spa
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         trace.set_tracer_provider(provider)
 
-    def make_exporter() -> object:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - 30 ms
+    # Imported here and not in the queue's thread: a fork while that thread imports would leave the child a held lock.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - 30 ms
 
+    def make_exporter() -> OTLPSpanExporter:
         url = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or f"{base}/v1/traces"
         return OTLPSpanExporter(endpoint=url, headers=headers)
 
-    queue = SpanQueue(make_exporter)  # type: ignore[arg-type]
+    queue = SpanQueue(make_exporter)
     provider.add_span_processor(queue)
     return queue
 

@@ -75,6 +75,7 @@ class SpanQueue(SpanProcessor):
         self._wake = threading.Condition(self._lock)
         self._spans: deque[tuple[ReadableSpan, int]] = deque()
         self._bytes = 0
+        self._has_content = False  # of some queued span content could be taken
         self._busy = False  # a batch is being exported
         self._closed = False
         self._hurry = False  # somebody waits for the queue to be empty
@@ -102,18 +103,36 @@ class SpanQueue(SpanProcessor):
                 self.dropped_spans += 1
                 return
             if self._bytes + size > self._max_bytes:
-                span, size = _without_content(span)
-                self.stripped_spans += 1
+                span, size = self._stripped(span, size)
+                if self._bytes + size > self._max_bytes:
+                    self._strip_queue()
             if self._bytes + size > self._max_bytes or len(self._spans) >= self._max_spans:
                 self.dropped_spans += 1
                 return
             self._spans.append((span, size))
             self._bytes += size
+            self._has_content = self._has_content or _has_content(span)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="otel-llm-spans", daemon=True)
                 self._thread.start()
             elif len(self._spans) >= MAX_BATCH_SPANS or self._bytes >= MAX_BATCH_BYTES:
                 self._wake.notify_all()
+
+    def _stripped(self, span: ReadableSpan, size: int) -> tuple[ReadableSpan, int]:
+        """The span without its content, and its size; the same span when it has none."""
+        if not _has_content(span):
+            return span, size
+        self.stripped_spans += 1
+        bare = _without_content(span)
+        return bare, _size(bare)
+
+    def _strip_queue(self) -> None:
+        """Make room: take the content from what is queued. Each span is stripped once, so the cost stays linear."""
+        if not self._has_content:
+            return
+        self._spans = deque(self._stripped(span, size) for span, size in self._spans)
+        self._bytes = sum(size for _, size in self._spans)
+        self._has_content = False
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Wait until everything queued was handed to the exporter; False when the time is over first."""
@@ -212,16 +231,23 @@ def _size(span: ReadableSpan) -> int:
     return size
 
 
-def _without_content(span: ReadableSpan) -> tuple[ReadableSpan, int]:
-    """The span without its content, marked, and its size."""
+def _has_content(span: ReadableSpan) -> bool:
+    return not CONTENT.isdisjoint(span.attributes or ()) or any(
+        not CONTENT.isdisjoint(event.attributes or ()) for event in span.events
+    )
+
+
+def _without_content(span: ReadableSpan) -> ReadableSpan:
+    """The span without content in its attributes and without events that have any, marked."""
     attributes = {key: value for key, value in (span.attributes or {}).items() if key not in CONTENT}
     attributes[OTEL_LLM_CONTENT_DROPPED] = True
-    bare = ReadableSpan(
+    return ReadableSpan(
         name=span.name,
         context=span.context,
         parent=span.parent,
         resource=span.resource,
         attributes=attributes,
+        events=[event for event in span.events if CONTENT.isdisjoint(event.attributes or ())],
         links=span.links,
         kind=span.kind,
         status=span.status,
@@ -229,4 +255,3 @@ def _without_content(span: ReadableSpan) -> tuple[ReadableSpan, int]:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
-    return bare, _size(bare)
