@@ -1,6 +1,6 @@
 """Somebody who asks the demo service a question every now and then, so that there is something to look at.
 
-    python deploy/visitor.py --url http://127.0.0.1:8000 --pause-seconds 2
+python deploy/visitor.py --url http://127.0.0.1:8000 --pause-seconds 2
 """
 
 from __future__ import annotations

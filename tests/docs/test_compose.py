@@ -163,7 +163,7 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_programs_own_checkers_agree(name: str) -> None:
-    """promtool and amtool accept what is mounted for Prometheus and Alertmanager."""
+    """Promtool and amtool accept what is mounted for Prometheus and Alertmanager."""
     ended = subprocess.run(CHECKS[name](), capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 

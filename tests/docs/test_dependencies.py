@@ -82,7 +82,7 @@ def imported(*folders: str) -> set[str]:
 def owners_of(module: str, owners: object) -> set[str]:
     """The distribution of a module; packages that several distributions share are told apart by their files."""
     assert isinstance(owners, dict)
-    candidates = {str(canonicalize_name(name)) for name in owners.get(module.split(".")[0], [])}
+    candidates = {str(canonicalize_name(name)) for name in owners.get(module.split(".", maxsplit=1)[0], [])}
     if len(candidates) < 2:
         return candidates
     path = module.replace(".", "/")
