@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from otel_llm.instrument import STABILITY_VARIABLE
-
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+# Stable HTTP conventions; OpenTelemetry reads this once, at the first instrumentation of anything.
+STABILITY_VARIABLE = "OTEL_SEMCONV_STABILITY_OPT_IN"
 
 EXCLUDED_URLS = r"/(health|healthz|ready|live|metrics)/?(\?.*)?$"
 

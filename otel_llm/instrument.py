@@ -11,10 +11,9 @@ import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
 
-logger = logging.getLogger(__name__)
+from otel_llm.fastapi import STABILITY_VARIABLE, instrument_class
 
-# Stable HTTP conventions; read once by OpenTelemetry, at the first instrumentation.
-STABILITY_VARIABLE = "OTEL_SEMCONV_STABILITY_OPT_IN"
+logger = logging.getLogger(__name__)
 
 
 def instrument_libraries(which: bool | Iterable[str]) -> dict[str, str]:
@@ -52,7 +51,7 @@ def _threading() -> None:
 
 def _fastapi() -> None:
     import_module("fastapi")
-    import_module("otel_llm.fastapi").instrument_class()
+    instrument_class()
 
 
 _LIBRARIES: dict[str, Callable[[], None]] = {"threading": _threading, "fastapi": _fastapi, "openai": _openai}
