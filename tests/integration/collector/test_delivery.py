@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from otel_llm_collector.deliver.otlp_grpc import OtlpGrpc, OtlpGrpcSettings
 from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
 from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.deliver.settings import DestinationSettings
+from otel_llm_collector.log.disk import DiskLog, DiskLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 from otel_llm_collector.testing import Answer, Behaviour, Drip, Fail, GrpcSink, Hang, HttpSink, Partial, Reset, Sink
 from prometheus_client import CollectorRegistry
@@ -32,12 +34,18 @@ UNUSED = "127.0.0.1:1"  # a privileged port where nothing listens: connections a
 
 
 class Delivery:
-    """A memory log and its readers, with the books."""
+    """A log and its readers, with the books."""
 
-    def __init__(self, settings: Mapping[str, DestinationSettings], max_bytes: int, shutdown_seconds: float) -> None:
+    def __init__(
+        self, settings: Mapping[str, DestinationSettings], max_bytes: int, shutdown_seconds: float, folder: Path | None
+    ) -> None:
         self.registry = CollectorRegistry()
         self.books = Books({name: frozenset(one.signals) for name, one in settings.items()}, self.registry)
-        self.log = MemoryLog(MemoryLogConfig(max_bytes=max_bytes), list(settings))
+        self.log: Any = (
+            MemoryLog(MemoryLogConfig(max_bytes=max_bytes), list(settings))
+            if folder is None
+            else DiskLog(DiskLogConfig(path=folder, max_bytes=max_bytes), list(settings))
+        )
         self.readers = Readers(
             {
                 name: Reader(name, self.log, _destination(one), one, self.books, shutdown_seconds=shutdown_seconds)
@@ -92,17 +100,21 @@ def to_grpc(address: str, **more: Any) -> OtlpGrpcSettings:
 
 @asynccontextmanager
 async def delivering(
-    max_bytes: int = 64 << 20, shutdown_seconds: float = 5.0, **settings: DestinationSettings
+    max_bytes: int = 64 << 20,
+    shutdown_seconds: float = 5.0,
+    folder: Path | None = None,
+    **settings: DestinationSettings,
 ) -> AsyncIterator[Delivery]:
-    """A running delivery; at the end the log is sealed and the readers finish."""
-    delivery = Delivery(settings, max_bytes, shutdown_seconds)
+    """A running delivery, with a log in memory or in `folder`; at the end it is sealed and the readers finish."""
+    delivery = Delivery(settings, max_bytes, shutdown_seconds, folder)
     await delivery.log.start()
     await delivery.readers.start()
     try:
         yield delivery
     finally:
-        await delivery.log.shutdown()
+        delivery.log.seal()
         await delivery.readers.shutdown()
+        await delivery.log.shutdown()
         for name in settings:
             delivery.assert_balance(name)
 
@@ -392,6 +404,28 @@ def test_shutdown_sends_what_is_still_in_the_log() -> None:
                     await delivery.put(trace(f"span-{n}"))
             assert sink.count(Signal.TRACES) == 30
             assert delivery.sent("one") == 30
+
+    asyncio.run(run())
+
+
+def test_a_log_on_disk_outlives_the_collector(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a dead destination had not got when the collector stopped arrives after the next start; nothing twice."""
+
+    async def run() -> None:
+        async with HttpSink() as healthy, HttpSink() as late:
+            port = late.port
+            await late.__aexit__()
+            settings = {"ok": http(healthy.address), "late": http(f"127.0.0.1:{port}")}
+            async with delivering(folder=tmp_path, shutdown_seconds=0.3, **settings) as delivery:
+                for n in range(30):
+                    await delivery.put(trace(f"span-{n:02}"))
+                await healthy.until(lambda: delivery.sent("ok") == 30)
+            assert "exporters.late: 30 spans not sent yet wait in the log for the next start" in caplog.text
+            async with HttpSink(port=port) as again, delivering(folder=tmp_path, **settings) as delivery:
+                assert delivery.value("otel_llm_exporter_accepted_{}_total", "late") == 30
+                await again.until(lambda: delivery.sent("late") == 30)
+                assert names(again) == [f"span-{n:02}" for n in range(30)]
+            assert len(names(healthy)) == 30
 
     asyncio.run(run())
 
