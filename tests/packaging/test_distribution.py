@@ -6,7 +6,6 @@ import configparser
 import email
 import json
 import shutil
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -113,9 +112,10 @@ def test_the_source_distribution_builds_the_same_wheel(
     sdist: Path, wheel: Path, builder: Callable[..., list[Path]], tmp_path: Path
 ) -> None:
     """Who has only the source distribution gets the same files."""
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "source", filter="data")
-    [source] = (tmp_path / "source").iterdir()
+    unpacked = tmp_path / "source"
+    unpacked.mkdir()
+    subprocess.run(["tar", "-xf", str(sdist), "-C", str(unpacked)], check=True, timeout=60)
+    [source] = unpacked.iterdir()
     [again] = builder(source, tmp_path / "again", "--target", "wheel")
     assert files_in(again) == files_in(wheel)
 
