@@ -16,7 +16,7 @@ test: .venv/installed-dev  ## run every check and every test
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/installed-dev  ## format, lint, types, import layers, generated files
-	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }

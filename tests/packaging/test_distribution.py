@@ -6,6 +6,7 @@ import configparser
 import email
 import json
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
