@@ -74,6 +74,14 @@ class Config:
     folder: Path = Path()  # relative paths in the file start here
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One file being read: where its relative paths start, and what is wrong with it so far."""
+
+    folder: Path
+    problems: list[Problem] = field(default_factory=list)
+
+
 def load(path: Path, environment: Mapping[str, str]) -> Config:
     """The configuration in the YAML file at `path`. Raises `ConfigError` with every problem in it."""
     try:
@@ -86,7 +94,8 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
 
 def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Path) -> Config:
     """The configuration in `text`; see `load`."""
-    problems: list[Problem] = []
+    reading = _Reading(folder)
+    problems = reading.problems
     try:
         document = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
@@ -99,13 +108,13 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
         raise ConfigError(source, [Problem("file", "is not a mapping", _short(document), right)])
     document = _expand(document, environment, "", problems)
 
-    sections = _validate(_Sections, document, "", problems) or _Sections()
+    sections = _validate(_Sections, document, "", reading) or _Sections()
     exporters = {}
     for name, entry in _mapping(document.get("exporters")).items():
-        settings = _typed(entry, "type", EXPORTERS, f"exporters.{name}", problems)
+        settings = _typed(entry, "type", EXPORTERS, f"exporters.{name}", reading)
         if isinstance(settings, DestinationSettings):
             exporters[str(name)] = settings
-    log = _typed(document.get("log", {"kind": "memory"}), "kind", LOGS, "log", problems)
+    log = _typed(document.get("log", {"kind": "memory"}), "kind", LOGS, "log", reading)
     if problems:
         first_of_each = {problem.path: problem for problem in reversed(problems)}  # the first says what to mend first
         raise ConfigError(source, [problem for problem in problems if first_of_each[problem.path] is problem])
@@ -152,29 +161,31 @@ def _rule_file(path: Path, problems: list[Problem]) -> list[ThresholdRule]:
     if not isinstance(document, dict):
         problems.append(Problem(path.name, "is not a mapping", _short(document), "write the key thresholds"))
         return []
-    found = _validate(ThresholdFile, document, path.name, problems)
+    found = _validate(ThresholdFile, document, path.name, _Reading(path.parent, problems))
     return found.thresholds if found else []
 
 
-def _typed(entry: object, key: str, table: Mapping[str, Any], path: str, problems: list[Problem]) -> BaseModel | None:
+def _typed(entry: object, key: str, table: Mapping[str, Any], path: str, reading: _Reading) -> BaseModel | None:
     """The settings of a component that names itself by `key`, or None with a problem added."""
     names = ", ".join(sorted(table))
     if not isinstance(entry, dict):
-        problems.append(Problem(path, "is not a mapping", _short(entry), f"write {{{key}: ...}} with one of {names}"))
+        reading.problems.append(
+            Problem(path, "is not a mapping", _short(entry), f"write {{{key}: ...}} with one of {names}")
+        )
         return None
     name = entry.get(key)
     if not isinstance(name, str) or name not in table:
         seen = "nothing" if name is None else _short(name)
-        problems.append(Problem(f"{path}.{key}", "names no known component", seen, f"write one of {names}"))
+        reading.problems.append(Problem(f"{path}.{key}", "names no known component", seen, f"write one of {names}"))
         return None
-    return _validate(table[name].config, entry, path, problems)
+    return _validate(table[name].config, entry, path, reading)
 
 
-def _validate(model: type[_Model], data: dict[str, Any], path: str, problems: list[Problem]) -> _Model | None:
+def _validate(model: type[_Model], data: dict[str, Any], path: str, reading: _Reading) -> _Model | None:
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context={"folder": reading.folder})
     except ValidationError as error:
-        problems.extend(_problem(model, path, one) for one in error.errors(include_url=False))
+        reading.problems.extend(_problem(model, path, one) for one in error.errors(include_url=False))
     return None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
 
 _MAX_PORT = 65535
 
@@ -23,6 +24,14 @@ def _endpoint(value: str) -> str:
     split_endpoint(value)
     return value
 
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path
+
+
+# a path in a configuration file; a relative one starts at the folder of that file
+ConfigPath = Annotated[Path, AfterValidator(_from_folder)]
 
 # host:port, for example 127.0.0.1:4317; an IPv6 host stands in brackets
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

@@ -53,6 +53,7 @@ class Admission:
         self._on_kept = on_kept
         self._max_in_flight = max_in_flight_bytes
         self._in_flight = 0
+        self._keeping: set[asyncio.Task[None]] = set()
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
@@ -79,6 +80,15 @@ class Admission:
         """
         outcome = await self._run_engine(signal, request)
         rejects = [*already_rejected, *outcome.rejects]
+        # A sender that goes away meanwhile must not tear keeping from counting: the rest runs to its end.
+        keeping = asyncio.create_task(self._keep(signal, outcome, rejects, transport))
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
+        await asyncio.shield(keeping)
+        return rejects
+
+    async def _keep(self, signal: Signal, outcome: Outcome, rejects: Sequence[Reject], transport: str) -> None:
+        """Append to the log, then count: what is not kept is not measured, so that a second try counts once."""
         if outcome.accepted:
             try:
                 await self._log.append(signal, outcome.payload, outcome.accepted)
@@ -88,7 +98,6 @@ class Admission:
             self._on_kept(signal, outcome.accepted)
         self._series.record(outcome.counters, outcome.histograms)
         self._telemetry.kept(signal, transport, outcome, rejects)
-        return rejects
 
     async def _run_engine(self, signal: Signal, request: bytes) -> Outcome:
         if len(request) < limits.INLINE_REQUEST_BYTES:

@@ -42,7 +42,8 @@ async def send_with_retry(
         except Retryable as error:
             asked = min(error.after or 0.0, limits.MAX_RETRY_AFTER_SECONDS)
             wait = max(asked, pause * (0.5 + timing.chance()))
-            if timing.clock() - began + wait > retry.max_elapsed_seconds:
+            limit = retry.max_elapsed_seconds
+            if limit is not None and timing.clock() - began + wait > limit:
                 raise
             on_retry(error)
             await timing.sleep(wait)

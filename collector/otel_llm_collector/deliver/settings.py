@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from otel_llm_collector import limits
+from otel_llm_collector.config_types import ConfigPath
 from otel_llm_collector.contract import Signal
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -38,8 +38,10 @@ class RetrySettings(BaseModel):
 
     initial_seconds: float = Field(1.0, gt=0, le=300, description="Pause before the first retry, in seconds.")
     max_seconds: float = Field(30.0, gt=0, le=3600, description="Longest pause, in seconds.")
-    max_elapsed_seconds: float = Field(
-        limits.MAX_RETRY_SECONDS, ge=0, description="After this many seconds a request is dropped and counted."
+    max_elapsed_seconds: float | None = Field(
+        limits.MAX_RETRY_SECONDS,
+        ge=0,
+        description="After this many seconds a request is dropped and counted; null: never.",
     )
 
 
@@ -49,9 +51,9 @@ class TlsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     insecure: bool = Field(False, description="true: no TLS at all.")
-    ca_file: Path | None = Field(None, description="Certificates to trust, PEM; the system's when not given.")
-    cert_file: Path | None = Field(None, description="Our certificate, PEM, for mutual TLS; needs key_file.")
-    key_file: Path | None = Field(None, description="Key of our certificate, PEM; needs cert_file.")
+    ca_file: ConfigPath | None = Field(None, description="Certificates to trust, PEM; the system's when not given.")
+    cert_file: ConfigPath | None = Field(None, description="Our certificate, PEM, for mutual TLS; needs key_file.")
+    key_file: ConfigPath | None = Field(None, description="Key of our certificate, PEM; needs cert_file.")
     server_name: str | None = Field(None, description="Name that the backend's certificate is checked against.")
 
     @model_validator(mode="after")

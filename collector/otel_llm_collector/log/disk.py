@@ -22,6 +22,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
+from otel_llm_collector.config_types import ConfigPath
 from otel_llm_collector.contract import Record, Signal
 from otel_llm_collector.errors import Retryable
 from otel_llm_collector.log.disk_file import LogFile, is_broken
@@ -46,7 +47,9 @@ class DiskLogConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["disk"] = Field("disk", description="disk")
-    path: Path = Field(Path("data/log"), description="Folder of the log; made when it is not there.")
+    path: ConfigPath = Field(
+        Path("data/log"), validate_default=True, description="Folder of the log; made when it is not there."
+    )
     max_bytes: int = Field(limits.DISK_LOG_BYTES, ge=64 * 1024, description="Most bytes of requests kept.")
     max_seconds: float = Field(limits.DISK_LOG_SECONDS, gt=0, description="Longest time a request is kept, in seconds.")
     when_full: Literal["drop_oldest", "reject"] = Field(

@@ -66,3 +66,15 @@ def test_secrets_do_not_appear_in_errors() -> None:
     with pytest.raises(ConfigError) as caught:
         config.parse(text, {}, source="test", folder=Path())
     assert "hunter2" not in str(caught.value)
+
+
+def test_relative_paths_start_at_the_folder_of_the_file() -> None:
+    """Wherever the collector is started, a file means the same."""
+    text = (
+        "log: {kind: disk, path: ./log}\nexporters: {a: {type: otlp_http, endpoint: 'https://h', tls: {ca_file: ca}}}"
+    )
+    loaded = config.parse(text, {}, source="test", folder=Path("/etc/otel"))
+    assert loaded.log.path == Path("/etc/otel/log")  # type: ignore[attr-defined]
+    assert loaded.exporters["a"].tls.ca_file == Path("/etc/otel/ca")
+    loaded = config.parse("log: {kind: disk}", {}, source="test", folder=Path("/etc/otel"))
+    assert loaded.log.path == Path("/etc/otel/data/log")  # type: ignore[attr-defined]
