@@ -25,7 +25,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = "condition") -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0, what: str = "condition") -> Any:
     """The first truthy value of `condition`; fails the test when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

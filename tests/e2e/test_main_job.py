@@ -17,7 +17,7 @@ from otel_llm_collector.testing import GrpcSink, HttpSink
 from otel_llm_semconv import attributes as attr
 from prometheus_client.parser import text_string_to_metric_families
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = [
@@ -233,7 +233,7 @@ def _check_alerts(tools: Any, ports: dict[str, int], admin: str, told: list[dict
     alert = told[0]
     assert alert["labels"] == {"alertname": "ModelFails", "severity": "critical"}
     assert alert["annotations"]["summary"] == "The model fails."
-    tools.wait_for(lambda: [one for one in told if one["status"] == "resolved"], 40, "resolved at the webhook")
+    tools.wait_for(lambda: [one for one in told if one["status"] == "resolved"], 60, "resolved at the webhook")
     assert tools.get(f"{admin}/api/v1/alerts") == {"status": "success", "data": {"alerts": []}}
     [rule] = tools.get(f"{admin}/api/v1/rules")["data"]["groups"][0]["rules"]
     assert (rule["name"], rule["state"], rule["health"]) == ("ModelFails", "inactive", "ok")
