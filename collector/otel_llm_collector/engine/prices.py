@@ -78,7 +78,7 @@ _OVERLAPS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage:
     """Tokens of one call as the conventions count them: subsets are inside their wholes."""
 

@@ -31,6 +31,19 @@ _PROVIDER_BY_SYSTEM = {
     "gemini": "gcp.gemini",
     "xai": "x_ai",
 }
+# Spellings of each count by precedence, the current one first.
+_INPUT = (attr.GEN_AI_USAGE_INPUT_TOKENS, attr.GEN_AI_USAGE_PROMPT_TOKENS)
+_OUTPUT = (attr.GEN_AI_USAGE_OUTPUT_TOKENS, attr.GEN_AI_USAGE_COMPLETION_TOKENS)
+_CACHE_READ = (attr.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,)
+_CACHE_WRITE = (attr.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS, attr.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS)
+_REASONING = (attr.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,)
+_MODALITIES = {
+    attr.GEN_AI_USAGE_AUDIO_INPUT_TOKENS: "input_audio",
+    attr.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS: "output_audio",
+    attr.GEN_AI_USAGE_IMAGE_INPUT_TOKENS: "input_image",
+    attr.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS: "output_image",
+}
+
 _MAX_TOKENS = 10**12  # more than any call can have: a larger count is a broken one
 _MAX_JSON_BYTES = 1 << 20
 
@@ -97,15 +110,11 @@ def read(span: Span, values: dict[str, AnyValue]) -> GenAiSpan | None:
 
 def _read_usage(found: GenAiSpan, values: dict[str, AnyValue]) -> None:
     """Token counts by precedence of spelling, never by summing spellings; subsets put inside their wholes."""
-
-    def first(*keys: str) -> int | None:
-        return next((count for key in keys if (count := integer(values.get(key))) is not None), None)
-
-    spent = first(attr.GEN_AI_USAGE_INPUT_TOKENS, attr.GEN_AI_USAGE_PROMPT_TOKENS)
-    written = first(attr.GEN_AI_USAGE_OUTPUT_TOKENS, attr.GEN_AI_USAGE_COMPLETION_TOKENS)
-    cache_read = first(attr.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS)
-    cache_write = first(attr.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS, attr.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS)
-    reasoning = first(attr.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS)
+    spent = _first(values, _INPUT)
+    written = _first(values, _OUTPUT)
+    cache_read = _first(values, _CACHE_READ)
+    cache_write = _first(values, _CACHE_WRITE)
+    reasoning = _first(values, _REASONING)
     cached = (cache_read or 0) + (cache_write or 0)
     if spent is not None and cached > spent:  # Anthropic's and Bedrock's habit: input without the cached tokens
         spent += cached
@@ -123,17 +132,21 @@ def _read_usage(found: GenAiSpan, values: dict[str, AnyValue]) -> None:
     found.tokens = {kind: count for kind, count in counts.items() if count is not None}
     if spent is None or (written is None and found.operation != Operation.EMBEDDINGS):
         return
-    found.usage = Usage(
-        input=spent,
-        output=written or 0,
-        cache_read=cache_read or 0,
-        cache_write=cache_write or 0,
-        reasoning=reasoning or 0,
-        input_audio=first(attr.GEN_AI_USAGE_AUDIO_INPUT_TOKENS) or 0,
-        output_audio=first(attr.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS) or 0,
-        input_image=first(attr.GEN_AI_USAGE_IMAGE_INPUT_TOKENS) or 0,
-        output_image=first(attr.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS) or 0,
-    )
+    found.usage = Usage(spent, written or 0, cache_read or 0, cache_write or 0, reasoning or 0)
+    if not _MODALITIES.keys().isdisjoint(values):
+        for key, name in _MODALITIES.items():
+            setattr(found.usage, name, _first(values, (key,)) or 0)
+
+
+def _first(values: dict[str, AnyValue], keys: tuple[str, ...]) -> int | None:
+    """The count under the first of `keys` that holds one."""
+    for key in keys:
+        value = values.get(key)
+        if value is not None:
+            count = integer(value)
+            if count is not None:
+                return count
+    return None
 
 
 def _returned_k(values: dict[str, AnyValue]) -> int | None:
