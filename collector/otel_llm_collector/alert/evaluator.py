@@ -56,8 +56,10 @@ class Evaluator:
         self._running = [_Running(rule) for rule in rules]
         self._notifiers = list(notifiers)
         self._clock = clock
-        names = {name for rule in rules for name in (rule.metric, rule.per) if name}
-        self._window = Window(store, names, max((rule.window_seconds for rule in rules), default=0.0))
+        names: dict[float, set[str]] = defaultdict(set)
+        for rule in rules:
+            names[rule.window_seconds].update(filter(None, (rule.metric, rule.per)))
+        self._windows = {seconds: Window(store, used, seconds) for seconds, used in names.items()}
         self._task: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None
         self._evaluations = Counter("otel_llm_alert_evaluations", "Rules evaluated.", registry=registry)
@@ -89,7 +91,8 @@ class Evaluator:
 
     def evaluate(self, now: float) -> None:
         """Evaluate every rule at `now`."""
-        self._window.snapshot(now)
+        for window in self._windows.values():
+            window.snapshot(now)
         for running in self._running:
             self._evaluations.inc()
             try:
@@ -130,7 +133,7 @@ class Evaluator:
         groups: dict[Group, list[Change]] = defaultdict(list)
         known = {key.replace(".", "_") for key in METRICS[name].attributes}
         where = {label: value for label, value in rule.where.items() if label in known}
-        for change in self._window.changes(name, rule.window_seconds):
+        for change in self._windows[rule.window_seconds].changes(name):
             if all(change.labels.get(label) == value for label, value in where.items()):
                 groups[tuple(change.labels.get(label, "") for label in rule.by)].append(change)
         return groups

@@ -189,15 +189,17 @@ def _readable(message_class: type[Message]) -> Callable[[bytes], bool]:
 
 
 def _remove_bad_spans(spans: Any, state: _Pass) -> bool:
-    """Take out spans that no backend can store: ids of a wrong length or all zero."""
-    bad = [index for index, span in enumerate(spans) if _id_problem(span)]
-    if not bad:
-        return False
-    reason, message = _id_problem(spans[bad[0]]) or ("", "")
-    state.reject(reason, len(bad), message)
-    for index in reversed(bad):
+    """Take out spans that no backend can store: ids of a wrong length or all zero. One reject for each reason."""
+    bad: dict[str, tuple[list[int], str]] = {}
+    for index, span in enumerate(spans):
+        problem = _id_problem(span)
+        if problem is not None:
+            bad.setdefault(problem[0], ([], problem[1]))[0].append(index)
+    for reason, (indices, message) in bad.items():
+        state.reject(reason, len(indices), message)
+    for index in sorted((index for indices, _ in bad.values() for index in indices), reverse=True):
         del spans[index]
-    return True
+    return bool(bad)
 
 
 def _id_problem(span: Span) -> tuple[str, str] | None:

@@ -45,6 +45,13 @@ class Point:
 class _Table:
     metric: Metric
     series: dict[tuple[str, ...], float | Histogram] = field(default_factory=dict)
+    labels: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)  # of each series, made once
+
+    def labels_of(self, key: tuple[str, ...]) -> dict[str, str]:
+        found = self.labels.get(key)
+        if found is None:
+            found = self.labels[key] = _labels(self.metric, key)
+        return found
 
 
 class SeriesStore(Collector):
@@ -96,9 +103,9 @@ class SeriesStore(Collector):
         table = self._tables[name]
         with self._lock:
             return [
-                Point(_labels(table.metric, key), state.sum, tuple(state.counts))
+                Point(table.labels_of(key), state.sum, tuple(state.counts))
                 if isinstance(state, Histogram)
-                else Point(_labels(table.metric, key), state)
+                else Point(table.labels_of(key), state)
                 for key, state in table.series.items()
             ]
 

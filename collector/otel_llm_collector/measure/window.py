@@ -15,6 +15,9 @@ from otel_llm_collector.measure.series import Point, SeriesStore
 
 LabelSet = tuple[tuple[str, str], ...]
 
+# A window holds about this many snapshots however often it is asked to take one, so it is exact to 1%.
+_SNAPSHOTS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -39,6 +42,8 @@ class Window:
         """Remember the series as they stand at `now` (seconds). A clock that went back starts the window anew."""
         if self._snapshots and now <= self._snapshots[-1][0]:
             self._snapshots.clear()
+        if len(self._snapshots) > 1 and now - self._snapshots[-2][0] < self._seconds / _SNAPSHOTS:
+            self._snapshots.pop()  # the newest is always kept; those close before it need not be
         taken = {
             name: {tuple(sorted(point.labels.items())): point for point in self._store.points(name)}
             for name in self._names
@@ -48,8 +53,8 @@ class Window:
         while len(self._snapshots) > 2 and self._snapshots[1][0] <= now - self._seconds:  # noqa: PLR2004
             self._snapshots.popleft()
 
-    def changes(self, name: str, seconds: float) -> list[Change]:
-        """How each series of `name` changed over the last `seconds` up to the newest snapshot.
+    def changes(self, name: str) -> list[Change]:
+        """How each series of `name` changed over the window up to the newest snapshot.
 
         A series that was not there at the start of the window counts from 0: it began inside it. Nothing is known
         before the second snapshot.
@@ -59,7 +64,7 @@ class Window:
         now, newest = self._snapshots[-1]
         start, oldest = self._snapshots[0]
         for taken_at, taken in self._snapshots:
-            if taken_at > now - seconds:
+            if taken_at > now - self._seconds:
                 break
             start, oldest = taken_at, taken
         return [_change(point, oldest[name].get(key), now - start) for key, point in newest[name].items()]

@@ -110,18 +110,32 @@ def test_a_window_says_how_series_changed() -> None:
     window = Window(store, [REQUESTS.name], 10)
     store.record(requests(5), {})
     window.snapshot(100)
-    assert window.changes(REQUESTS.name, 10) == []
+    assert window.changes(REQUESTS.name) == []
     store.record(requests(2), {})
     store.record(requests(1, "new"), {})
     window.snapshot(105)
-    changes = {change.labels["gen_ai_request_model"]: change.value for change in window.changes(REQUESTS.name, 10)}
+    changes = {change.labels["gen_ai_request_model"]: change.value for change in window.changes(REQUESTS.name)}
     assert changes == {"m": 2, "new": 1}
     for now in range(106, 200):
         window.snapshot(now)
-    assert all(change.value == 0 for change in window.changes(REQUESTS.name, 10))
+    assert all(change.value == 0 for change in window.changes(REQUESTS.name))
     assert len(window._snapshots) < 15
     window.snapshot(50)  # the clock went back
-    assert window.changes(REQUESTS.name, 10) == []
+    assert window.changes(REQUESTS.name) == []
+
+
+def test_a_window_holds_few_snapshots_however_often_it_is_asked() -> None:
+    """A long window evaluated often costs bounded memory and stays right to about a percent."""
+    store = SeriesStore()
+    window = Window(store, [REQUESTS.name], 1000)
+    for tenth in range(30_000):
+        if tenth % 10 == 0:
+            store.record(requests(1), {})
+        window.snapshot(tenth / 10)
+    assert len(window._snapshots) <= 105
+    [change] = window.changes(REQUESTS.name)
+    assert change.value == pytest.approx(1000, rel=0.02)
+    assert change.seconds == pytest.approx(1000, rel=0.02)
 
 
 def test_quantiles_follow_prometheus_rule() -> None:
