@@ -25,7 +25,17 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
     demo.add_argument("--json", action="store_true", help="print the result as JSON")
     demo.set_defaults(command=_demo)
+    checker = commands.add_parser("check-spans", help="say what of recorded spans does not fit the conventions")
+    checker.add_argument("file", help="OTLP JSON (also one request a line) or an OTLP protobuf request; - is stdin")
+    checker.add_argument("--json", action="store_true", help="print one JSON object for each finding")
+    checker.set_defaults(command=_check_spans)
     return parser
+
+
+def _check_spans(options: argparse.Namespace) -> int:
+    from otel_llm.check_spans import check_file  # noqa: PLC0415 - only this command reads OTLP
+
+    return check_file(options.file, as_json=options.json)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -7,14 +7,29 @@ from __future__ import annotations
 
 from typing import Final
 
+CLIENT_ADDRESS: Final = "client.address"
+"""Address of the client. Sensitive: identity."""
+
+CPU_MODE: Final = "cpu.mode"
+"""What the CPU was doing.
+
+Known values: `user`, `system`, `nice`, `idle`, `iowait`, `interrupt`, `steal`, `kernel`.
+"""
+
 DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
 """Deployment environment."""
+
+DISK_IO_DIRECTION: Final = "disk.io.direction"
+"""Direction of the transfer. Known values: `read`, `write`."""
 
 ERROR_TYPE: Final = "error.type"
 """Class of error the operation ended with."""
 
 EXCEPTION_MESSAGE: Final = "exception.message"
 """Text of the exception."""
+
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+"""Stack trace of the exception."""
 
 EXCEPTION_TYPE: Final = "exception.type"
 """Class of the exception."""
@@ -272,6 +287,12 @@ GEN_AI_USAGE_TEXT_OUTPUT_TOKENS: Final = "gen_ai.usage.text.output_tokens"
 GEN_AI_WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 """Name of the workflow; few different values."""
 
+HOST_ID: Final = "host.id"
+"""Id of the host."""
+
+HOST_NAME: Final = "host.name"
+"""Name of the host."""
+
 HTTP_REQUEST_METHOD: Final = "http.request.method"
 """Method of the HTTP request."""
 
@@ -280,6 +301,60 @@ HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 
 HTTP_ROUTE: Final = "http.route"
 """Matched route of the HTTP server."""
+
+HW_DRIVER_VERSION: Final = "hw.driver_version"
+"""Version of the driver."""
+
+HW_FIRMWARE_VERSION: Final = "hw.firmware_version"
+"""Version of the firmware."""
+
+HW_GPU_TASK: Final = "hw.gpu.task"
+"""What the GPU is busy with. Known values: `decoder`, `encoder`, `general`."""
+
+HW_ID: Final = "hw.id"
+"""Id of the device; a GPU's UUID."""
+
+HW_MODEL: Final = "hw.model"
+"""Model of the device."""
+
+HW_NAME: Final = "hw.name"
+"""Name of the device."""
+
+HW_PARENT: Final = "hw.parent"
+"""Id of the device this one is a part of."""
+
+HW_SENSOR_LOCATION: Final = "hw.sensor_location"
+"""Where in the device the sensor is."""
+
+HW_SERIAL_NUMBER: Final = "hw.serial_number"
+"""Serial number of the device. Sensitive: identity."""
+
+HW_STATE: Final = "hw.state"
+"""State of the device. Known values: `ok`, `degraded`, `failed`, `predicted_failure`."""
+
+HW_TYPE: Final = "hw.type"
+"""Kind of the device; more kinds exist than are named here. Known values: `gpu`, `cpu`, `memory`."""
+
+HW_VENDOR: Final = "hw.vendor"
+"""Who made the device."""
+
+K8S_NAMESPACE_NAME: Final = "k8s.namespace.name"
+"""Namespace of the pod."""
+
+K8S_NODE_NAME: Final = "k8s.node.name"
+"""Node of the pod."""
+
+K8S_POD_NAME: Final = "k8s.pod.name"
+"""Name of the pod."""
+
+NETWORK_INTERFACE_NAME: Final = "network.interface.name"
+"""Name of the network interface."""
+
+NETWORK_IO_DIRECTION: Final = "network.io.direction"
+"""Direction of the transfer. Known values: `transmit`, `receive`."""
+
+NETWORK_PROTOCOL_VERSION: Final = "network.protocol.version"
+"""Version of the protocol."""
 
 OPENAI_API_TYPE: Final = "openai.api.type"
 """Which of OpenAI's APIs was called."""
@@ -292,6 +367,51 @@ OPENAI_RESPONSE_SERVICE_TIER: Final = "openai.response.service_tier"
 
 OPENAI_RESPONSE_SYSTEM_FINGERPRINT: Final = "openai.response.system_fingerprint"
 """The provider's fingerprint of its configuration."""
+
+OTEL_LLM_ALERT_NAME: Final = "otel_llm.alert.name"
+"""Name of the alert."""
+
+OTEL_LLM_ALERT_SEVERITY: Final = "otel_llm.alert.severity"
+"""How bad it is. Known values: `info`, `warning`, `critical`."""
+
+OTEL_LLM_ALERT_STATE: Final = "otel_llm.alert.state"
+"""State of the alert. Known values: `inactive`, `pending`, `firing`."""
+
+OTEL_LLM_ARTIFACT_KIND: Final = "otel_llm.artifact.kind"
+"""What the artifact is. Known values: `model`, `dataset`, `checkpoint`, `file`."""
+
+OTEL_LLM_ARTIFACT_NAME: Final = "otel_llm.artifact.name"
+"""Name of an artifact."""
+
+OTEL_LLM_ARTIFACT_SHA256: Final = "otel_llm.artifact.sha256"
+"""Hash of the artifact in hexadecimal."""
+
+OTEL_LLM_ARTIFACT_SIZE: Final = "otel_llm.artifact.size"
+"""Size of the artifact in bytes."""
+
+OTEL_LLM_ARTIFACT_URI: Final = "otel_llm.artifact.uri"
+"""Where the artifact lies."""
+
+OTEL_LLM_BUDGET_GROUP: Final = "otel_llm.budget.group"
+"""Whose spending it is: the values of the labels the budget is kept by."""
+
+OTEL_LLM_BUDGET_NAME: Final = "otel_llm.budget.name"
+"""Name of the budget."""
+
+OTEL_LLM_BUDGET_PERIOD: Final = "otel_llm.budget.period"
+"""Period after which spending starts from 0. Known values: `day`, `month`."""
+
+OTEL_LLM_CHUNKING_CHUNK_COUNT: Final = "otel_llm.chunking.chunk_count"
+"""Chunks that came out."""
+
+OTEL_LLM_CHUNKING_CHUNK_SIZE: Final = "otel_llm.chunking.chunk_size"
+"""Largest size of a chunk, in the unit of the method."""
+
+OTEL_LLM_CHUNKING_METHOD: Final = "otel_llm.chunking.method"
+"""How documents were cut."""
+
+OTEL_LLM_CHUNKING_OVERLAP: Final = "otel_llm.chunking.overlap"
+"""Overlap of neighbouring chunks."""
 
 OTEL_LLM_CONTENT_DROPPED: Final = "otel_llm.content.dropped"
 """True when content was removed from the span before it left the program."""
@@ -342,6 +462,129 @@ Known values: `no_usage`, `no_model`, `unknown_provider`, `unknown_model`, `unpr
 OTEL_LLM_DATA_ITEM_COUNT: Final = "otel_llm.data.item_count"
 """Items that a data processing step handled."""
 
+OTEL_LLM_DPO_BETA: Final = "otel_llm.dpo.beta"
+"""Strength of the preference loss."""
+
+OTEL_LLM_DPO_REWARD_ACCURACY: Final = "otel_llm.dpo.reward_accuracy"
+"""Fraction of pairs whose chosen answer has the higher reward."""
+
+OTEL_LLM_DPO_REWARD_CHOSEN: Final = "otel_llm.dpo.reward_chosen"
+"""Mean reward of the chosen answers."""
+
+OTEL_LLM_DPO_REWARD_MARGIN: Final = "otel_llm.dpo.reward_margin"
+"""Mean of chosen less rejected reward."""
+
+OTEL_LLM_DPO_REWARD_REJECTED: Final = "otel_llm.dpo.reward_rejected"
+"""Mean reward of the rejected answers."""
+
+OTEL_LLM_EVALUATION_EVALUATOR_NAME: Final = "otel_llm.evaluation.evaluator.name"
+"""Name of the evaluator: a check, a judge's model; never a person's."""
+
+OTEL_LLM_EVALUATION_EVALUATOR_TYPE: Final = "otel_llm.evaluation.evaluator.type"
+"""Who evaluated. Known values: `human`, `llm_judge`, `deterministic`."""
+
+OTEL_LLM_EXPERIMENT_METRIC_NAME: Final = "otel_llm.experiment.metric_name"
+"""Name of a metric as the program calls it."""
+
+OTEL_LLM_EXPERIMENT_NAME: Final = "otel_llm.experiment.name"
+"""Name of the experiment."""
+
+OTEL_LLM_EXPERIMENT_NOTE: Final = "otel_llm.experiment.note"
+"""A note on the run. Sensitive: content."""
+
+OTEL_LLM_EXPERIMENT_PARAMETERS: Final = "otel_llm.experiment.parameters"
+"""Parameters of the run, a JSON object."""
+
+OTEL_LLM_EXPERIMENT_RUN_ID: Final = "otel_llm.experiment.run_id"
+"""Id of the run of the experiment."""
+
+OTEL_LLM_EXPERIMENT_RUN_NAME: Final = "otel_llm.experiment.run_name"
+"""Name of the run."""
+
+OTEL_LLM_EXPERIMENT_STATUS: Final = "otel_llm.experiment.status"
+"""How the run ended. Known values: `running`, `finished`, `failed`, `killed`."""
+
+OTEL_LLM_EXPERIMENT_TAGS: Final = "otel_llm.experiment.tags"
+"""Tags of the run."""
+
+OTEL_LLM_FEEDBACK_ID: Final = "otel_llm.feedback.id"
+"""Id of the feedback; the same id again replaces it."""
+
+OTEL_LLM_FEEDBACK_KIND: Final = "otel_llm.feedback.kind"
+"""The form the feedback was given in. Known values: `thumbs`, `stars`, `score`, `label`, `comment`."""
+
+OTEL_LLM_FEEDBACK_STARS: Final = "otel_llm.feedback.stars"
+"""Stars out of five."""
+
+OTEL_LLM_GPU_CLOCK_DOMAIN: Final = "otel_llm.gpu.clock_domain"
+"""Which clock. Known values: `graphics`, `memory`, `sm`, `video`."""
+
+OTEL_LLM_GPU_DEVICE_IDS: Final = "otel_llm.gpu.device_ids"
+"""The devices, by UUID."""
+
+OTEL_LLM_GPU_ENERGY: Final = "otel_llm.gpu.energy"
+"""Joules that were attributed to the span, over all devices."""
+
+OTEL_LLM_GPU_ENERGY_PER_OUTPUT_TOKEN: Final = "otel_llm.gpu.energy_per_output_token"
+"""Joules by output tokens."""
+
+OTEL_LLM_GPU_LINK: Final = "otel_llm.gpu.link"
+"""Which link of the GPU. Known values: `pcie`, `nvlink`."""
+
+OTEL_LLM_GPU_LOW_CONFIDENCE: Final = "otel_llm.gpu.low_confidence"
+"""True when fewer than three samples fell into the span."""
+
+OTEL_LLM_GPU_MEMORY_PEAK: Final = "otel_llm.gpu.memory_peak"
+"""Most bytes of GPU memory that the process was seen to hold during the span."""
+
+OTEL_LLM_GPU_METHOD: Final = "otel_llm.gpu.method"
+"""How energy was measured. Known values: `counter_share`, `instant_power`, `modelled`."""
+
+OTEL_LLM_GPU_MIG_PROFILE: Final = "otel_llm.gpu.mig.profile"
+"""Profile of the MIG instance."""
+
+OTEL_LLM_GPU_SAMPLE_COUNT: Final = "otel_llm.gpu.sample_count"
+"""Samples of the device that fell into the span."""
+
+OTEL_LLM_GPU_SECONDS: Final = "otel_llm.gpu.seconds"
+"""GPU-seconds that were attributed to the span, over all devices."""
+
+OTEL_LLM_GPU_SECONDS_PER_OUTPUT_TOKEN: Final = "otel_llm.gpu.seconds_per_output_token"
+"""GPU-seconds by output tokens."""
+
+OTEL_LLM_GPU_THROTTLE_REASON: Final = "otel_llm.gpu.throttle_reason"
+"""Why the clocks are held down, in the driver's words."""
+
+OTEL_LLM_GROUNDING_CITATION_COUNT: Final = "otel_llm.grounding.citation_count"
+"""Citations in the answer."""
+
+OTEL_LLM_GROUNDING_CITED_DOCUMENT_IDS: Final = "otel_llm.grounding.cited_document_ids"
+"""Ids of the documents that the answer cites, in order. Sensitive: identity."""
+
+OTEL_LLM_GROUNDING_SUPPORTED_RATIO: Final = "otel_llm.grounding.supported_ratio"
+"""Fraction of the answer's claims that the context supports."""
+
+OTEL_LLM_GROUNDING_UNKNOWN_CITATION_COUNT: Final = "otel_llm.grounding.unknown_citation_count"
+"""Citations of documents that were not in the context."""
+
+OTEL_LLM_LORA_ALPHA: Final = "otel_llm.lora.alpha"
+"""Scale of the adapter."""
+
+OTEL_LLM_LORA_DROPOUT: Final = "otel_llm.lora.dropout"
+"""Dropout of the adapter."""
+
+OTEL_LLM_LORA_RANK: Final = "otel_llm.lora.rank"
+"""Rank of the adapter."""
+
+OTEL_LLM_LORA_TARGET_MODULES: Final = "otel_llm.lora.target_modules"
+"""Modules the adapter is put on."""
+
+OTEL_LLM_LORA_TOTAL_PARAMETER_COUNT: Final = "otel_llm.lora.total_parameter_count"
+"""Parameters of the whole model."""
+
+OTEL_LLM_LORA_TRAINABLE_PARAMETER_COUNT: Final = "otel_llm.lora.trainable_parameter_count"
+"""Parameters that are trained."""
+
 OTEL_LLM_OPERATION_NAME: Final = "otel_llm.operation.name"
 """The RAG step for which OpenTelemetry has no operation name.
 
@@ -350,6 +593,21 @@ Known values: `rerank`, `build_context`, `query_expansion`, `data_processing`, `
 
 OTEL_LLM_OUTCOME: Final = "otel_llm.outcome"
 """How a step ended. Known values: `ok`, `error`, `cancelled`."""
+
+OTEL_LLM_QUALITY_ANSWER_LENGTH: Final = "otel_llm.quality.answer_length"
+"""Characters of the answer."""
+
+OTEL_LLM_QUALITY_FAILED_CHECKS: Final = "otel_llm.quality.failed_checks"
+"""Names of the checks the answer did not pass."""
+
+OTEL_LLM_QUALITY_LANGUAGE: Final = "otel_llm.quality.language"
+"""Language of the answer, ISO 639-1."""
+
+OTEL_LLM_QUALITY_REFUSED: Final = "otel_llm.quality.refused"
+"""True when the model declined to answer."""
+
+OTEL_LLM_QUALITY_REPETITION_RATIO: Final = "otel_llm.quality.repetition_ratio"
+"""Fraction of the answer's word sequences that repeat."""
 
 OTEL_LLM_QUERY_EXPANSION_COUNT: Final = "otel_llm.query_expansion.count"
 """How many queries one was expanded to."""
@@ -396,11 +654,53 @@ OTEL_LLM_STREAM_TIME_PER_CHUNK: Final = "otel_llm.stream.time_per_chunk"
 OTEL_LLM_TAGS: Final = "otel_llm.tags"
 """Tags that the program gave the trace."""
 
+OTEL_LLM_TRAINING_BATCH_SIZE: Final = "otel_llm.training.batch_size"
+"""Samples of a step, over all devices."""
+
+OTEL_LLM_TRAINING_DATA_WAIT: Final = "otel_llm.training.data_wait"
+"""Seconds that the step waited for data."""
+
+OTEL_LLM_TRAINING_EPOCH: Final = "otel_llm.training.epoch"
+"""Epochs done, with fraction."""
+
+OTEL_LLM_TRAINING_GRADIENT_NORM: Final = "otel_llm.training.gradient_norm"
+"""Norm of the gradients before clipping."""
+
+OTEL_LLM_TRAINING_LEARNING_RATE: Final = "otel_llm.training.learning_rate"
+"""Learning rate of the step."""
+
+OTEL_LLM_TRAINING_LOSS: Final = "otel_llm.training.loss"
+"""Loss of the step."""
+
+OTEL_LLM_TRAINING_SAMPLE_COUNT: Final = "otel_llm.training.sample_count"
+"""Samples that the step trained on."""
+
+OTEL_LLM_TRAINING_STEP: Final = "otel_llm.training.step"
+"""Number of the optimizer step."""
+
+OTEL_LLM_TRAINING_TOKEN_COUNT: Final = "otel_llm.training.token_count"
+"""Tokens that the step trained on."""
+
 OTEL_LLM_USAGE_ESTIMATED: Final = "otel_llm.usage.estimated"
 """True when token counts are estimates instead of the provider's."""
 
 OTEL_LLM_USAGE_REPAIRED: Final = "otel_llm.usage.repaired"
 """What was corrected in the span's token counts."""
+
+PROCESS_COMMAND: Final = "process.command"
+"""The command of the process."""
+
+PROCESS_EXECUTABLE_NAME: Final = "process.executable.name"
+"""Name of the executable."""
+
+PROCESS_PID: Final = "process.pid"
+"""Id of the process."""
+
+PROCESS_RUNTIME_NAME: Final = "process.runtime.name"
+"""Name of the runtime."""
+
+PROCESS_RUNTIME_VERSION: Final = "process.runtime.version"
+"""Version of the runtime."""
 
 SERVER_ADDRESS: Final = "server.address"
 """Host that was called."""
@@ -423,11 +723,44 @@ SERVICE_VERSION: Final = "service.version"
 SESSION_ID: Final = "session.id"
 """Session of the user. Sensitive: identity."""
 
+SESSION_PREVIOUS_ID: Final = "session.previous_id"
+"""The session before this one. Sensitive: identity."""
+
+SYSTEM_DEVICE: Final = "system.device"
+"""Name of the device."""
+
+SYSTEM_MEMORY_STATE: Final = "system.memory.state"
+"""Use of memory. Known values: `used`, `free`, `shared`, `buffers`, `cached`."""
+
+SYSTEM_PAGING_STATE: Final = "system.paging.state"
+"""Use of swap. Known values: `used`, `free`."""
+
+TELEMETRY_SDK_LANGUAGE: Final = "telemetry.sdk.language"
+"""Language of the SDK."""
+
+TELEMETRY_SDK_NAME: Final = "telemetry.sdk.name"
+"""Which SDK recorded it."""
+
+TELEMETRY_SDK_VERSION: Final = "telemetry.sdk.version"
+"""Version of the SDK."""
+
+URL_FULL: Final = "url.full"
+"""The whole URL."""
+
 URL_PATH: Final = "url.path"
 """Path of the URL."""
 
+URL_SCHEME: Final = "url.scheme"
+"""Scheme of the URL."""
+
+USER_EMAIL: Final = "user.email"
+"""Mail address of the user. Sensitive: identity."""
+
 USER_ID: Final = "user.id"
 """Id of the user. Sensitive: identity."""
+
+USER_NAME: Final = "user.name"
+"""Short name of the user. Sensitive: identity."""
 
 CONTENT: Final = frozenset(
     {
@@ -444,6 +777,7 @@ CONTENT: Final = frozenset(
         GEN_AI_TOOL_CALL_ARGUMENTS,
         GEN_AI_TOOL_CALL_RESULT,
         GEN_AI_TOOL_DEFINITIONS,
+        OTEL_LLM_EXPERIMENT_NOTE,
         OTEL_LLM_QUERY_EXPANSION_QUERIES,
     }
 )
@@ -451,12 +785,18 @@ CONTENT: Final = frozenset(
 
 IDENTITY: Final = frozenset(
     {
+        CLIENT_ADDRESS,
         GEN_AI_CONVERSATION_ID,
+        HW_SERIAL_NUMBER,
+        OTEL_LLM_GROUNDING_CITED_DOCUMENT_IDS,
         OTEL_LLM_RERANK_ORDER_AFTER,
         OTEL_LLM_RERANK_ORDER_BEFORE,
         OTEL_LLM_RETRIEVAL_DOCUMENT_IDS,
         SESSION_ID,
+        SESSION_PREVIOUS_ID,
+        USER_EMAIL,
         USER_ID,
+        USER_NAME,
     }
 )
 """Attributes that say who somebody is, or which document."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from otel_llm_semconv.registry import STABILITIES, Registry
+from otel_llm_semconv.registry import STABILITIES, EventDefinition, Registry, SpanDefinition
 
 PREFIX = "otel_llm."
 
@@ -19,7 +19,8 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([._][a-z0-9]+)*")
 
 def check(registry: Registry) -> list[str]:
     """One sentence for each policy that `registry` breaks, none when it is clean."""
-    return [*_names(registry), *_constants(registry), *_enums(registry), *_deprecations(registry), *_metrics(registry)]
+    checks = (_names, _constants, _enums, _examples, _deprecations, _metrics, _spans_and_events)
+    return [problem for one in checks for problem in one(registry)]
 
 
 def _names(registry: Registry) -> Iterator[str]:
@@ -59,6 +60,22 @@ def _enums(registry: Registry) -> Iterator[str]:
                 yield f"{key}: two members have the {what} {value!r}; each is there once"
 
 
+def _examples(registry: Registry) -> Iterator[str]:
+    for key, attribute in registry.attributes.items():
+        for example in attribute.examples:
+            if not _fits(example, attribute.type):
+                yield f"{key}: example {example!r} is no {attribute.type}; write one that is"
+
+
+def _fits(value: object, kind: str) -> bool:
+    if kind.endswith("[]"):
+        return isinstance(value, list) and all(_fits(item, kind[:-2]) for item in value)
+    if isinstance(value, bool):
+        return kind in ("boolean", "any")
+    expected: dict[str, tuple[type, ...]] = {"string": (str,), "int": (int,), "double": (int, float), "boolean": ()}
+    return isinstance(value, expected.get(kind, (object,)))
+
+
 def _deprecations(registry: Registry) -> Iterator[str]:
     for key, attribute in registry.attributes.items():
         if not attribute.renamed_to:
@@ -72,7 +89,7 @@ def _deprecations(registry: Registry) -> Iterator[str]:
 
 def _metrics(registry: Registry) -> Iterator[str]:
     for name, metric in registry.metrics.items():
-        if not name.startswith(PREFIX):
+        if not metric.upstream and not name.startswith(PREFIX):
             yield f"{name}: is not ours to define; our names start with {PREFIX}"
         if not metric.brief.endswith("."):
             yield f"{name}: brief is no sentence (seen: {metric.brief!r}); end it with a full stop"
@@ -85,3 +102,21 @@ def _metrics(registry: Registry) -> Iterator[str]:
                 yield f"{name}: must not carry {key}, which is {attribute.sensitivity or 'of any type'}; leave it out"
             if STABILITIES.index(metric.stability) > STABILITIES.index(attribute.stability):
                 yield f"{name}: is {metric.stability} but {key} only {attribute.stability}; a metric is no more stable"
+
+
+def _spans_and_events(registry: Registry) -> Iterator[str]:
+    operations: dict[str, str] = {}
+    signals: dict[str, SpanDefinition | EventDefinition] = {**registry.spans, **registry.events}
+    for name, signal in signals.items():
+        if not signal.upstream and not name.startswith(PREFIX):
+            yield f"{name}: is not ours to define; our names start with {PREFIX}"
+        if not signal.brief.endswith("."):
+            yield f"{name}: brief is no sentence (seen: {signal.brief!r}); end it with a full stop"
+        for key in signal.attributes:
+            if key not in registry.attributes:
+                yield f"{name}: refers to {key}, which is not defined; define it or mend the reference"
+    for span in registry.spans.values():
+        for operation in span.operations:
+            if operation in operations:
+                yield f"{span.type}: operation {operation} is also that of {operations[operation]}; it names one type"
+            operations[operation] = span.type

@@ -8,6 +8,26 @@ from __future__ import annotations
 from enum import StrEnum
 
 
+class CpuMode(StrEnum):
+    """cpu.mode: What the CPU was doing."""
+
+    USER = "user"
+    SYSTEM = "system"
+    NICE = "nice"
+    IDLE = "idle"
+    IOWAIT = "iowait"
+    INTERRUPT = "interrupt"
+    STEAL = "steal"
+    KERNEL = "kernel"
+
+
+class DiskIoDirection(StrEnum):
+    """disk.io.direction: Direction of the transfer."""
+
+    READ = "read"
+    WRITE = "write"
+
+
 class GenAiOperationName(StrEnum):
     """gen_ai.operation.name: What kind of GenAI operation the span is."""
 
@@ -88,6 +108,70 @@ class GenAiTokenType(StrEnum):
     OUTPUT = "output"
 
 
+class HwGpuTask(StrEnum):
+    """hw.gpu.task: What the GPU is busy with."""
+
+    DECODER = "decoder"
+    ENCODER = "encoder"
+    GENERAL = "general"
+
+
+class HwState(StrEnum):
+    """hw.state: State of the device."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    PREDICTED_FAILURE = "predicted_failure"
+
+
+class HwType(StrEnum):
+    """hw.type: Kind of the device; more kinds exist than are named here."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+    MEMORY = "memory"
+
+
+class NetworkIoDirection(StrEnum):
+    """network.io.direction: Direction of the transfer."""
+
+    TRANSMIT = "transmit"
+    RECEIVE = "receive"
+
+
+class OtelLlmAlertSeverity(StrEnum):
+    """otel_llm.alert.severity: How bad it is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class OtelLlmAlertState(StrEnum):
+    """otel_llm.alert.state: State of the alert."""
+
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    FIRING = "firing"
+
+
+class OtelLlmArtifactKind(StrEnum):
+    """otel_llm.artifact.kind: What the artifact is."""
+
+    MODEL = "model"
+    DATASET = "dataset"
+    CHECKPOINT = "checkpoint"
+    FILE = "file"
+
+
+class OtelLlmBudgetPeriod(StrEnum):
+    """otel_llm.budget.period: Period after which spending starts from 0."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
 class OtelLlmCostUnknownReason(StrEnum):
     """otel_llm.cost.unknown_reason: Why a provider call has no price."""
 
@@ -103,6 +187,60 @@ class OtelLlmCostUnknownReason(StrEnum):
     """The model is known but has no price for what was used."""
     INCONSISTENT_USAGE = "inconsistent_usage"
     """The token counts contradict each other."""
+
+
+class OtelLlmEvaluationEvaluatorType(StrEnum):
+    """otel_llm.evaluation.evaluator.type: Who evaluated."""
+
+    HUMAN = "human"
+    LLM_JUDGE = "llm_judge"
+    DETERMINISTIC = "deterministic"
+
+
+class OtelLlmExperimentStatus(StrEnum):
+    """otel_llm.experiment.status: How the run ended."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+class OtelLlmFeedbackKind(StrEnum):
+    """otel_llm.feedback.kind: The form the feedback was given in."""
+
+    THUMBS = "thumbs"
+    STARS = "stars"
+    SCORE = "score"
+    LABEL = "label"
+    COMMENT = "comment"
+
+
+class OtelLlmGpuClockDomain(StrEnum):
+    """otel_llm.gpu.clock_domain: Which clock."""
+
+    GRAPHICS = "graphics"
+    MEMORY = "memory"
+    SM = "sm"
+    VIDEO = "video"
+
+
+class OtelLlmGpuLink(StrEnum):
+    """otel_llm.gpu.link: Which link of the GPU."""
+
+    PCIE = "pcie"
+    NVLINK = "nvlink"
+
+
+class OtelLlmGpuMethod(StrEnum):
+    """otel_llm.gpu.method: How energy was measured."""
+
+    COUNTER_SHARE = "counter_share"
+    """A share of the device's energy counter."""
+    INSTANT_POWER = "instant_power"
+    """Power times time; the device has no counter or the span is too short for it."""
+    MODELLED = "modelled"
+    """Computed from the model of the device, not measured."""
 
 
 class OtelLlmOperationName(StrEnum):
@@ -122,3 +260,20 @@ class OtelLlmOutcome(StrEnum):
     ERROR = "error"
     CANCELLED = "cancelled"
     """The caller stopped it: an early break, a closed stream, a cancelled task. Not an error."""
+
+
+class SystemMemoryState(StrEnum):
+    """system.memory.state: Use of memory."""
+
+    USED = "used"
+    FREE = "free"
+    SHARED = "shared"
+    BUFFERS = "buffers"
+    CACHED = "cached"
+
+
+class SystemPagingState(StrEnum):
+    """system.paging.state: Use of swap."""
+
+    USED = "used"
+    FREE = "free"

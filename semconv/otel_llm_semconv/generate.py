@@ -16,6 +16,12 @@ from otel_llm_semconv.registry import REGISTRY, Attribute, MetricDefinition, Reg
 
 _PACKAGE = Path(__file__).parent
 _WIDTH = 116  # of a line inside a class
+_EMITTERS = {
+    "engine": "Measured by the collector from spans.",
+    "sdk": "Recorded by the SDK.",
+    "collector": "Recorded by the collector.",
+    "": "OpenTelemetry's.",
+}
 _HEADER = '"""{summary}\n\nGenerated from the registry by `make generate`; edit `registry/*.yaml` instead.\n"""\n\n'
 
 
@@ -25,6 +31,7 @@ def outputs(registry: Registry, root: Path) -> dict[Path, str]:
         _PACKAGE / "attributes.py": attributes_module(registry),
         _PACKAGE / "enums.py": enums_module(registry),
         _PACKAGE / "metrics.py": metrics_module(registry),
+        _PACKAGE / "catalog.py": catalog_module(registry),
         root / "docs" / "reference" / "semconv.md": reference_page(registry),
     }
 
@@ -71,7 +78,7 @@ def enums_module(registry: Registry) -> str:
 def metrics_module(registry: Registry) -> str:
     """The module with one `Metric` per metric."""
     lines = [
-        _HEADER.format(summary="Metrics that the collector measures from spans."),
+        _HEADER.format(summary="Metrics: what the collector measures from spans, and the others we read or write."),
         "from __future__ import annotations\n\nfrom dataclasses import dataclass\nfrom typing import Final\n\n\n",
         "@dataclass(frozen=True, slots=True)\nclass Metric:\n",
         '    """A metric; label values stand in the order of `attributes`, `boundaries` only for histograms."""\n\n',
@@ -80,10 +87,52 @@ def metrics_module(registry: Registry) -> str:
     ]
     for metric in registry.metrics.values():
         lines.append(f"{constant(metric.name)}: Final = {_metric_literal(metric)}\n\n")
-    lines.append("METRICS: Final = {\n    metric.name: metric\n    for metric in (\n")
-    lines += [f"        {constant(name)},\n" for name in registry.metrics]
-    lines.append('    )\n}\n"""Every metric by its name."""\n')
+    for name, measured, meaning in (
+        ("METRICS", True, "Every metric that the collector's engine measures from spans, by its name."),
+        ("OTHER_METRICS", False, "The other metrics by their names: the SDK's, the collector's own, upstream's."),
+    ):
+        lines.append(f"{name}: Final = {{\n    metric.name: metric\n    for metric in (\n")
+        chosen = [metric for metric in registry.metrics.values() if (metric.emitter == "engine") is measured]
+        lines += [f"        {constant(metric.name)},\n" for metric in chosen]
+        lines.append(f'    )\n}}\n"""{meaning}"""\n\n')
+    return "".join(lines).rstrip("\n") + "\n"
+
+
+def catalog_module(registry: Registry) -> str:
+    """The module with what is known of attributes, spans and events, for checks that run without the YAML."""
+    lines = [
+        _HEADER.format(summary="What the registry knows of attributes, spans and events, to check telemetry against."),
+        "from __future__ import annotations\n\nfrom typing import Final, NamedTuple\n\n",
+        "\nclass Known(NamedTuple):\n",
+        '    """An attribute: `renamed_to` and `members` are empty for most."""\n\n',
+        "    type: str\n    members: tuple[str, ...] = ()\n",
+        '    deprecated: bool = False\n    renamed_to: str = ""\n\n\n',
+        "class KnownSpan(NamedTuple):\n",
+        '    """A type of span, with the requirement level of each attribute."""\n\n',
+        "    type: str\n    kind: str\n    attributes: dict[str, str]\n\n\n",
+        "ATTRIBUTES: Final[dict[str, Known]] = {\n",
+    ]
+    for attribute in sorted(registry.attributes.values(), key=lambda attribute: attribute.key):
+        arguments = [_literal(attribute.type)]
+        if attribute.members or attribute.deprecated:
+            arguments.append(_literal(tuple(member.value for member in attribute.members)))
+        if attribute.deprecated:
+            arguments += ["True", _literal(attribute.renamed_to)]
+        lines.append(f"    {_literal(attribute.key)}: Known({', '.join(arguments)}),\n")
+    lines.append('}\n"""Attributes by key."""\n\n')
+    lines.append("SPANS: Final[dict[str, KnownSpan]] = {\n")
+    for span in registry.spans.values():
+        literal = f"KnownSpan({_literal(span.type)}, {_literal(span.kind)}, {_literal(span.attributes)})"
+        lines += [f"    {_literal(name)}: {literal},\n" for name in span.operations]
+    lines.append('}\n"""Types of spans by the name of the operation."""\n\n')
+    lines.append("EVENTS: Final[dict[str, dict[str, str]]] = {\n")
+    lines += [f"    {_literal(event.name)}: {_literal(event.attributes)},\n" for event in registry.events.values()]
+    lines.append('}\n"""Requirement levels of the attributes of events, by the name of the event."""\n')
     return "".join(lines)
+
+
+def _literal(value: str | tuple[str, ...] | dict[str, str]) -> str:
+    return repr(value).replace("'", '"')
 
 
 def _metric_literal(metric: MetricDefinition) -> str:
@@ -103,12 +152,22 @@ def reference_page(registry: Registry) -> str:
         "# Semantic conventions\n\nGenerated by `make generate`; edit the registry's YAML instead.\n\n## Metrics\n",
     ]
     for metric in registry.metrics.values():
-        keys = ", ".join(f"`{key}`" for key in metric.attributes)
+        keys = ", ".join(f"`{key}`" for key in metric.attributes) or "nothing"
+        who = _EMITTERS[metric.emitter]
         lines.append(
-            f"\n### `{metric.name}`\n\n{metric.brief}\n\n{metric.instrument}, unit `{metric.unit}`, by {keys}.\n"
+            f"\n### `{metric.name}`\n\n{metric.brief}\n\n{metric.instrument}, unit `{metric.unit}`, by {keys}. {who}\n"
         )
         if metric.boundaries:
             lines.append("\nBoundaries: " + ", ".join(f"{bound:g}" for bound in metric.boundaries) + ".\n")
+    lines.append("\n## Spans\n\n| type | operation | kind | required | what it is |\n|---|---|---|---|---|\n")
+    for span in registry.spans.values():
+        operations = ", ".join(f"`{name}`" for name in span.operations)
+        required = ", ".join(f"`{key}`" for key, level in span.attributes.items() if level == "required")
+        lines.append(f"| `{span.type}` | {operations} | {span.kind} | {required} | {span.brief} |\n")
+    lines.append("\n## Events\n\n| event | attributes | what it says |\n|---|---|---|\n")
+    for event in registry.events.values():
+        keys = ", ".join(f"`{key}`" for key in event.attributes)
+        lines.append(f"| `{event.name}` | {keys} | {event.brief} |\n")
     for title, upstream in (("Our attributes", False), ("Attributes of OpenTelemetry that we refer to", True)):
         lines.append(f"\n## {title}\n\n| attribute | type | what it says |\n|---|---|---|\n")
         for attribute in sorted(registry.attributes.values(), key=lambda attribute: attribute.key):

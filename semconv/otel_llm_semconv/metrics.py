@@ -1,4 +1,4 @@
-"""Metrics that the collector measures from spans.
+"""Metrics: what the collector measures from spans, and the others we read or write.
 
 Generated from the registry by `make generate`; edit `registry/*.yaml` instead.
 """
@@ -20,6 +20,814 @@ class Metric:
     attributes: tuple[str, ...]
     boundaries: tuple[float, ...] = ()
 
+
+GEN_AI_CLIENT_TOKEN_USAGE: Final = Metric(
+    "gen_ai.client.token.usage",
+    "histogram",
+    "{token}",
+    "Tokens of one operation by type; removed in September 2026, still sent.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "gen_ai.token.type",
+    ),
+    (
+        1.0,
+        4.0,
+        16.0,
+        64.0,
+        256.0,
+        1024.0,
+        4096.0,
+        16384.0,
+        65536.0,
+        262144.0,
+        1048580.0,
+        4194300.0,
+        16777200.0,
+        67108900.0,
+    ),
+)
+
+GEN_AI_CLIENT_OPERATION_DURATION: Final = Metric(
+    "gen_ai.client.operation.duration",
+    "histogram",
+    "s",
+    "Duration of a client operation.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "error.type",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
+GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK: Final = Metric(
+    "gen_ai.client.operation.time_to_first_chunk",
+    "histogram",
+    "s",
+    "Time to the first chunk of a streamed answer.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
+GEN_AI_CLIENT_OPERATION_TIME_PER_OUTPUT_CHUNK: Final = Metric(
+    "gen_ai.client.operation.time_per_output_chunk",
+    "histogram",
+    "s",
+    "Time between the chunks of a streamed answer.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_DURATION: Final = Metric(
+    "gen_ai.client.inference.duration",
+    "histogram",
+    "s",
+    "Duration of an inference.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "error.type",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_TIME_TO_FIRST_CHUNK: Final = Metric(
+    "gen_ai.client.inference.time_to_first_chunk",
+    "histogram",
+    "s",
+    "Time to the first chunk of a streamed inference.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_TIME_PER_OUTPUT_CHUNK: Final = Metric(
+    "gen_ai.client.inference.time_per_output_chunk",
+    "histogram",
+    "s",
+    "Time between the chunks of a streamed inference.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS: Final = Metric(
+    "gen_ai.client.inference.usage.input_tokens",
+    "counter",
+    "{token}",
+    "Tokens of prompts, cached ones included.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "gen_ai.token.modality",
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS: Final = Metric(
+    "gen_ai.client.inference.usage.output_tokens",
+    "counter",
+    "{token}",
+    "Tokens of answers, reasoning included.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "gen_ai.token.modality",
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS: Final = Metric(
+    "gen_ai.client.inference.usage.cache_read.input_tokens",
+    "counter",
+    "{token}",
+    "Prompt tokens read from a cache; a part of the input tokens.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "gen_ai.token.modality",
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_WRITE_INPUT_TOKENS: Final = Metric(
+    "gen_ai.client.inference.usage.cache_write.input_tokens",
+    "counter",
+    "{token}",
+    "Prompt tokens written to a cache; a part of the input tokens.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "gen_ai.token.modality",
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_USAGE_REASONING_OUTPUT_TOKENS: Final = Metric(
+    "gen_ai.client.inference.usage.reasoning.output_tokens",
+    "counter",
+    "{token}",
+    "Tokens spent on reasoning; a part of the output tokens.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "gen_ai.token.modality",
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_OPERATION_INPUT_TOKENS: Final = Metric(
+    "gen_ai.client.inference.operation.input_tokens",
+    "histogram",
+    "{token}",
+    "Prompt tokens of one inference.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "error.type",
+    ),
+    (
+        1.0,
+        4.0,
+        16.0,
+        64.0,
+        256.0,
+        1024.0,
+        4096.0,
+        16384.0,
+        65536.0,
+        262144.0,
+        1048580.0,
+        4194300.0,
+        16777200.0,
+        67108900.0,
+    ),
+)
+
+GEN_AI_CLIENT_INFERENCE_OPERATION_OUTPUT_TOKENS: Final = Metric(
+    "gen_ai.client.inference.operation.output_tokens",
+    "histogram",
+    "{token}",
+    "Answer tokens of one inference.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.response.model",
+        "server.address",
+        "server.port",
+        "error.type",
+    ),
+    (
+        1.0,
+        4.0,
+        16.0,
+        64.0,
+        256.0,
+        1024.0,
+        4096.0,
+        16384.0,
+        65536.0,
+        262144.0,
+        1048580.0,
+        4194300.0,
+        16777200.0,
+        67108900.0,
+    ),
+)
+
+HW_GPU_IO: Final = Metric(
+    "hw.gpu.io",
+    "counter",
+    "By",
+    "Bytes over the links of the GPU.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+        "network.io.direction",
+    ),
+)
+
+HW_GPU_MEMORY_LIMIT: Final = Metric(
+    "hw.gpu.memory.limit",
+    "updowncounter",
+    "By",
+    "Memory of the GPU.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+    ),
+)
+
+HW_GPU_MEMORY_USAGE: Final = Metric(
+    "hw.gpu.memory.usage",
+    "updowncounter",
+    "By",
+    "Memory of the GPU in use.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+    ),
+)
+
+HW_GPU_MEMORY_UTILIZATION: Final = Metric(
+    "hw.gpu.memory.utilization",
+    "gauge",
+    "1",
+    "Fraction of the GPU's memory in use.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+    ),
+)
+
+HW_GPU_UTILIZATION: Final = Metric(
+    "hw.gpu.utilization",
+    "gauge",
+    "1",
+    "Fraction of time in which the GPU did anything.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+        "hw.gpu.task",
+    ),
+)
+
+HW_ENERGY: Final = Metric(
+    "hw.energy",
+    "counter",
+    "J",
+    "Energy the device used.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+        "hw.type",
+    ),
+)
+
+HW_POWER: Final = Metric(
+    "hw.power",
+    "gauge",
+    "W",
+    "Power the device draws.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+        "hw.type",
+    ),
+)
+
+HW_TEMPERATURE: Final = Metric(
+    "hw.temperature",
+    "gauge",
+    "Cel",
+    "Temperature of the device.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+        "hw.type",
+        "hw.sensor_location",
+    ),
+)
+
+HW_ERRORS: Final = Metric(
+    "hw.errors",
+    "counter",
+    "{error}",
+    "Errors of the device.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+        "hw.type",
+        "error.type",
+    ),
+)
+
+HW_STATUS: Final = Metric(
+    "hw.status",
+    "updowncounter",
+    "1",
+    "1 for the state the device is in, 0 for the others.",
+    (
+        "hw.id",
+        "hw.name",
+        "hw.parent",
+        "hw.type",
+        "hw.state",
+    ),
+)
+
+SYSTEM_CPU_UTILIZATION: Final = Metric(
+    "system.cpu.utilization",
+    "gauge",
+    "1",
+    "Fraction of CPU time by mode.",
+    (
+        "cpu.mode",
+    ),
+)
+
+SYSTEM_MEMORY_USAGE: Final = Metric(
+    "system.memory.usage",
+    "updowncounter",
+    "By",
+    "Memory by state.",
+    (
+        "system.memory.state",
+    ),
+)
+
+SYSTEM_MEMORY_UTILIZATION: Final = Metric(
+    "system.memory.utilization",
+    "gauge",
+    "1",
+    "Fraction of memory by state.",
+    (
+        "system.memory.state",
+    ),
+)
+
+SYSTEM_PAGING_USAGE: Final = Metric(
+    "system.paging.usage",
+    "updowncounter",
+    "By",
+    "Swap by state.",
+    (
+        "system.paging.state",
+    ),
+)
+
+SYSTEM_DISK_IO: Final = Metric(
+    "system.disk.io",
+    "counter",
+    "By",
+    "Bytes read from and written to disks.",
+    (
+        "system.device",
+        "disk.io.direction",
+    ),
+)
+
+SYSTEM_NETWORK_IO: Final = Metric(
+    "system.network.io",
+    "counter",
+    "By",
+    "Bytes over network interfaces.",
+    (
+        "network.interface.name",
+        "network.io.direction",
+    ),
+)
+
+PROCESS_CPU_TIME: Final = Metric(
+    "process.cpu.time",
+    "counter",
+    "s",
+    "CPU time of the process by mode.",
+    (
+        "cpu.mode",
+    ),
+)
+
+PROCESS_CPU_UTILIZATION: Final = Metric(
+    "process.cpu.utilization",
+    "gauge",
+    "1",
+    "Fraction of CPU time by mode, of all CPUs.",
+    (
+        "cpu.mode",
+    ),
+)
+
+PROCESS_MEMORY_USAGE: Final = Metric(
+    "process.memory.usage",
+    "updowncounter",
+    "By",
+    "Resident memory of the process.",
+    (
+    ),
+)
+
+PROCESS_THREAD_COUNT: Final = Metric(
+    "process.thread.count",
+    "updowncounter",
+    "{thread}",
+    "Threads of the process.",
+    (
+    ),
+)
+
+PROCESS_UNIX_FILE_DESCRIPTOR_COUNT: Final = Metric(
+    "process.unix.file_descriptor.count",
+    "updowncounter",
+    "{file_descriptor}",
+    "Open file descriptors of the process.",
+    (
+    ),
+)
+
+OTEL_LLM_BUDGET_LIMIT: Final = Metric(
+    "otel_llm.budget.limit",
+    "gauge",
+    "{USD}",
+    "Amount of the budget for the period.",
+    (
+        "otel_llm.budget.name",
+        "otel_llm.budget.period",
+        "otel_llm.budget.group",
+    ),
+)
+
+OTEL_LLM_BUDGET_SPENT: Final = Metric(
+    "otel_llm.budget.spent",
+    "gauge",
+    "{USD}",
+    "Spent in the present period.",
+    (
+        "otel_llm.budget.name",
+        "otel_llm.budget.period",
+        "otel_llm.budget.group",
+    ),
+)
+
+OTEL_LLM_BUDGET_USED: Final = Metric(
+    "otel_llm.budget.used",
+    "gauge",
+    "1",
+    "Spent by limit.",
+    (
+        "otel_llm.budget.name",
+        "otel_llm.budget.period",
+        "otel_llm.budget.group",
+    ),
+)
+
+OTEL_LLM_BUDGET_FORECAST: Final = Metric(
+    "otel_llm.budget.forecast",
+    "gauge",
+    "{USD}",
+    "What the period will have cost at its end at the present pace.",
+    (
+        "otel_llm.budget.name",
+        "otel_llm.budget.period",
+        "otel_llm.budget.group",
+    ),
+)
+
+OTEL_LLM_GPU_REQUEST_ENERGY: Final = Metric(
+    "otel_llm.gpu.request.energy",
+    "histogram",
+    "J",
+    "Joules attributed to one operation.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.request.model",
+    ),
+    (
+        0.1,
+        0.3,
+        1.0,
+        3.0,
+        10.0,
+        30.0,
+        100.0,
+        300.0,
+        1000.0,
+        3000.0,
+        10000.0,
+    ),
+)
+
+OTEL_LLM_GPU_REQUEST_TIME: Final = Metric(
+    "otel_llm.gpu.request.time",
+    "histogram",
+    "s",
+    "GPU-seconds attributed to one operation.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.request.model",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
+OTEL_LLM_GPU_OUTPUT_TOKEN_ENERGY: Final = Metric(
+    "otel_llm.gpu.output_token.energy",
+    "histogram",
+    "J",
+    "Joules attributed to one output token.",
+    (
+        "gen_ai.operation.name",
+        "gen_ai.request.model",
+    ),
+    (
+        0.001,
+        0.003,
+        0.01,
+        0.03,
+        0.1,
+        0.3,
+        1.0,
+        3.0,
+        10.0,
+        30.0,
+        100.0,
+    ),
+)
+
+OTEL_LLM_GPU_IDLE_ENERGY: Final = Metric(
+    "otel_llm.gpu.idle.energy",
+    "counter",
+    "J",
+    "Joules that no operation was under way for.",
+    (
+        "hw.id",
+        "hw.name",
+    ),
+)
+
+OTEL_LLM_GPU_CLOCK_FREQUENCY: Final = Metric(
+    "otel_llm.gpu.clock.frequency",
+    "gauge",
+    "Hz",
+    "Clock of the GPU.",
+    (
+        "hw.id",
+        "hw.name",
+        "otel_llm.gpu.clock_domain",
+    ),
+)
+
+OTEL_LLM_GPU_POWER_LIMIT: Final = Metric(
+    "otel_llm.gpu.power.limit",
+    "gauge",
+    "W",
+    "Most power the GPU may draw.",
+    (
+        "hw.id",
+        "hw.name",
+    ),
+)
+
+OTEL_LLM_GPU_THROTTLED: Final = Metric(
+    "otel_llm.gpu.throttled",
+    "gauge",
+    "1",
+    "1 while the clocks are held down for this reason.",
+    (
+        "hw.id",
+        "hw.name",
+        "otel_llm.gpu.throttle_reason",
+    ),
+)
+
+OTEL_LLM_GPU_INTERCONNECT_IO: Final = Metric(
+    "otel_llm.gpu.interconnect.io",
+    "counter",
+    "By",
+    "Bytes over one kind of link.",
+    (
+        "hw.id",
+        "hw.name",
+        "otel_llm.gpu.link",
+        "network.io.direction",
+    ),
+)
+
+OTEL_LLM_GPU_PROCESS_MEMORY_USAGE: Final = Metric(
+    "otel_llm.gpu.process.memory.usage",
+    "updowncounter",
+    "By",
+    "GPU memory that a process holds.",
+    (
+        "hw.id",
+        "hw.name",
+        "process.pid",
+    ),
+)
+
+OTEL_LLM_GPU_FAN_SPEED: Final = Metric(
+    "otel_llm.gpu.fan.speed",
+    "gauge",
+    "1",
+    "Fan speed as a fraction of its highest.",
+    (
+        "hw.id",
+        "hw.name",
+    ),
+)
 
 OTEL_LLM_REQUESTS: Final = Metric(
     "otel_llm.requests",
@@ -201,6 +1009,133 @@ OTEL_LLM_RETRIEVAL_REQUESTED: Final = Metric(
     ),
 )
 
+OTEL_LLM_TRAINING_PROGRESS_LOSS: Final = Metric(
+    "otel_llm.training.progress.loss",
+    "gauge",
+    "1",
+    "Loss of the newest step.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+)
+
+OTEL_LLM_TRAINING_PROGRESS_LEARNING_RATE: Final = Metric(
+    "otel_llm.training.progress.learning_rate",
+    "gauge",
+    "1",
+    "Learning rate of the newest step.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+)
+
+OTEL_LLM_TRAINING_PROGRESS_GRADIENT_NORM: Final = Metric(
+    "otel_llm.training.progress.gradient_norm",
+    "gauge",
+    "1",
+    "Gradient norm of the newest step.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+)
+
+OTEL_LLM_TRAINING_PROGRESS_PERPLEXITY: Final = Metric(
+    "otel_llm.training.progress.perplexity",
+    "gauge",
+    "1",
+    "Exponential of the newest loss.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+)
+
+OTEL_LLM_TRAINING_PROGRESS_EPOCH: Final = Metric(
+    "otel_llm.training.progress.epoch",
+    "gauge",
+    "1",
+    "Epochs done.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+)
+
+OTEL_LLM_TRAINING_STEPS: Final = Metric(
+    "otel_llm.training.steps",
+    "counter",
+    "{step}",
+    "Optimizer steps done.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+)
+
+OTEL_LLM_TRAINING_TOKENS: Final = Metric(
+    "otel_llm.training.tokens",
+    "counter",
+    "{token}",
+    "Tokens trained on.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+)
+
+OTEL_LLM_TRAINING_SAMPLES: Final = Metric(
+    "otel_llm.training.samples",
+    "counter",
+    "{sample}",
+    "Samples trained on.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+)
+
+OTEL_LLM_TRAINING_STEP_DURATION: Final = Metric(
+    "otel_llm.training.step_duration",
+    "histogram",
+    "s",
+    "Duration of an optimizer step.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
+OTEL_LLM_EXPERIMENT_VALUE: Final = Metric(
+    "otel_llm.experiment.value",
+    "gauge",
+    "1",
+    "A metric of a run under the program's own name.",
+    (
+        "otel_llm.experiment.name",
+        "otel_llm.experiment.run_id",
+        "otel_llm.experiment.metric_name",
+    ),
+)
+
 METRICS: Final = {
     metric.name: metric
     for metric in (
@@ -215,4 +1150,70 @@ METRICS: Final = {
         OTEL_LLM_RETRIEVAL_REQUESTED,
     )
 }
-"""Every metric by its name."""
+"""Every metric that the collector's engine measures from spans, by its name."""
+
+OTHER_METRICS: Final = {
+    metric.name: metric
+    for metric in (
+        GEN_AI_CLIENT_TOKEN_USAGE,
+        GEN_AI_CLIENT_OPERATION_DURATION,
+        GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK,
+        GEN_AI_CLIENT_OPERATION_TIME_PER_OUTPUT_CHUNK,
+        GEN_AI_CLIENT_INFERENCE_DURATION,
+        GEN_AI_CLIENT_INFERENCE_TIME_TO_FIRST_CHUNK,
+        GEN_AI_CLIENT_INFERENCE_TIME_PER_OUTPUT_CHUNK,
+        GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS,
+        GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS,
+        GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS,
+        GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_WRITE_INPUT_TOKENS,
+        GEN_AI_CLIENT_INFERENCE_USAGE_REASONING_OUTPUT_TOKENS,
+        GEN_AI_CLIENT_INFERENCE_OPERATION_INPUT_TOKENS,
+        GEN_AI_CLIENT_INFERENCE_OPERATION_OUTPUT_TOKENS,
+        HW_GPU_IO,
+        HW_GPU_MEMORY_LIMIT,
+        HW_GPU_MEMORY_USAGE,
+        HW_GPU_MEMORY_UTILIZATION,
+        HW_GPU_UTILIZATION,
+        HW_ENERGY,
+        HW_POWER,
+        HW_TEMPERATURE,
+        HW_ERRORS,
+        HW_STATUS,
+        SYSTEM_CPU_UTILIZATION,
+        SYSTEM_MEMORY_USAGE,
+        SYSTEM_MEMORY_UTILIZATION,
+        SYSTEM_PAGING_USAGE,
+        SYSTEM_DISK_IO,
+        SYSTEM_NETWORK_IO,
+        PROCESS_CPU_TIME,
+        PROCESS_CPU_UTILIZATION,
+        PROCESS_MEMORY_USAGE,
+        PROCESS_THREAD_COUNT,
+        PROCESS_UNIX_FILE_DESCRIPTOR_COUNT,
+        OTEL_LLM_BUDGET_LIMIT,
+        OTEL_LLM_BUDGET_SPENT,
+        OTEL_LLM_BUDGET_USED,
+        OTEL_LLM_BUDGET_FORECAST,
+        OTEL_LLM_GPU_REQUEST_ENERGY,
+        OTEL_LLM_GPU_REQUEST_TIME,
+        OTEL_LLM_GPU_OUTPUT_TOKEN_ENERGY,
+        OTEL_LLM_GPU_IDLE_ENERGY,
+        OTEL_LLM_GPU_CLOCK_FREQUENCY,
+        OTEL_LLM_GPU_POWER_LIMIT,
+        OTEL_LLM_GPU_THROTTLED,
+        OTEL_LLM_GPU_INTERCONNECT_IO,
+        OTEL_LLM_GPU_PROCESS_MEMORY_USAGE,
+        OTEL_LLM_GPU_FAN_SPEED,
+        OTEL_LLM_TRAINING_PROGRESS_LOSS,
+        OTEL_LLM_TRAINING_PROGRESS_LEARNING_RATE,
+        OTEL_LLM_TRAINING_PROGRESS_GRADIENT_NORM,
+        OTEL_LLM_TRAINING_PROGRESS_PERPLEXITY,
+        OTEL_LLM_TRAINING_PROGRESS_EPOCH,
+        OTEL_LLM_TRAINING_STEPS,
+        OTEL_LLM_TRAINING_TOKENS,
+        OTEL_LLM_TRAINING_SAMPLES,
+        OTEL_LLM_TRAINING_STEP_DURATION,
+        OTEL_LLM_EXPERIMENT_VALUE,
+    )
+}
+"""The other metrics by their names: the SDK's, the collector's own, upstream's."""

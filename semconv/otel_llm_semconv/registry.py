@@ -2,7 +2,8 @@
 
 Strict: an unknown key, a missing one or a wrong type is an error that names file, object, key, the value seen and what
 would be right. All errors of a registry are reported at once. Only the parts of the format that our files use are read
-(attributes, metrics, a manifest with dependencies); the others are refused by name rather than skipped.
+(attributes and groups of them, spans, events, metrics, a manifest with dependencies); the others are refused by name
+rather than skipped.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import yaml
 
@@ -19,6 +20,9 @@ REGISTRY = Path(__file__).parent / "registry"
 
 STABILITIES = ("development", "alpha", "beta", "release_candidate", "stable")
 INSTRUMENTS = ("counter", "updowncounter", "gauge", "histogram")
+SPAN_KINDS = ("client", "server", "producer", "consumer", "internal")
+REQUIREMENT_LEVELS = ("required", "conditionally_required", "recommended", "opt_in")
+EMITTERS = ("engine", "sdk", "collector")
 _SCALARS = ("string", "int", "double", "boolean")
 TYPES = (*_SCALARS, *(f"{name}[]" for name in _SCALARS), "any", *(f"template[{name}]" for name in _SCALARS))
 SENSITIVITIES = ("content", "identity")
@@ -27,6 +31,10 @@ _DEPRECATED_REASONS = ("renamed", "obsoleted", "uncategorized", "unspecified")
 _ATTRIBUTE_KEYS = {"key", "type", "brief", "stability", "note", "examples", "deprecated", "annotations"}
 _MEMBER_KEYS = {"id", "value", "brief", "note", "stability", "deprecated", "annotations"}
 _METRIC_KEYS = {"name", "instrument", "unit", "brief", "stability", "note", "attributes", "deprecated", "annotations"}
+_SPAN_KEYS = {"type", "kind", "name", "brief", "stability", "note", "attributes", "deprecated", "annotations"}
+_EVENT_KEYS = {"name", "brief", "stability", "note", "attributes", "deprecated", "annotations"}
+_GROUP_KEYS = {"id", "visibility", "attributes"}
+_FILE_KEYS = {"file_format", "attributes", "attribute_groups", "spans", "metrics", "events"}
 _REF_KEYS = {"ref", "brief", "note", "examples", "requirement_level", "stability", "deprecated", "annotations"}
 _MANIFEST_KEYS = {"schema_url", "stability", "description", "dependencies"}
 
@@ -61,13 +69,18 @@ class Attribute:
     renamed_to: str = ""  # the live attribute, when this one is deprecated by renaming
     deprecated: bool = False
     sensitivity: str = ""  # "content", "identity" or nothing
+    examples: tuple[Any, ...] = ()
     source: str = ""  # the file it is defined in
     upstream: bool = False
 
 
 @dataclass(frozen=True)
 class MetricDefinition:
-    """One metric; `boundaries` only for histograms."""
+    """One metric; `boundaries` only for histograms.
+
+    `emitter` says who records it: `engine` (the collector, from spans), `sdk`, `collector` (about itself); nothing for
+    metrics of upstream that we only read.
+    """
 
     name: str
     instrument: str
@@ -76,7 +89,39 @@ class MetricDefinition:
     stability: str
     attributes: tuple[str, ...]
     boundaries: tuple[float, ...] = ()
+    emitter: str = ""
     source: str = ""
+    upstream: bool = False
+
+
+@dataclass(frozen=True)
+class SpanDefinition:
+    """One type of span: `attributes` maps a key to its requirement level.
+
+    The type is not on the wire, so `operations` holds the values of the operation's name by which a span of this type
+    is known.
+    """
+
+    type: str
+    kind: str
+    brief: str
+    stability: str
+    attributes: dict[str, str]
+    operations: tuple[str, ...] = ()
+    source: str = ""
+    upstream: bool = False
+
+
+@dataclass(frozen=True)
+class EventDefinition:
+    """One event, a log record with this name; `attributes` maps a key to its requirement level."""
+
+    name: str
+    brief: str
+    stability: str
+    attributes: dict[str, str]
+    source: str = ""
+    upstream: bool = False
 
 
 @dataclass
@@ -86,6 +131,9 @@ class Registry:
     schema_url: str
     attributes: dict[str, Attribute] = field(default_factory=dict)
     metrics: dict[str, MetricDefinition] = field(default_factory=dict)
+    spans: dict[str, SpanDefinition] = field(default_factory=dict)
+    events: dict[str, EventDefinition] = field(default_factory=dict)
+    groups: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def load(folder: Path = REGISTRY) -> Registry:
@@ -110,6 +158,9 @@ def _load(folder: Path, problems: list[str], *, upstream: bool) -> Registry:
             )
         registry.attributes |= below.attributes
         registry.metrics |= below.metrics
+        registry.spans |= below.spans
+        registry.events |= below.events
+        registry.groups |= below.groups
     for path in sorted(folder.glob("*.yaml")):
         if path.name != "manifest.yaml":
             _load_file(path, registry, problems, upstream=upstream)
@@ -119,20 +170,38 @@ def _load(folder: Path, problems: list[str], *, upstream: bool) -> Registry:
 def _load_file(path: Path, registry: Registry, problems: list[str], *, upstream: bool) -> None:
     document = _read(path, problems)
     where = f"{path.parent.name}/{path.name}"
-    _keys(document, {"file_format", "attributes", "metrics"}, {"file_format"}, where, problems)
+    _keys(document, _FILE_KEYS, {"file_format"}, where, problems)
     if document.get("file_format") != FILE_FORMAT:
         problems.append(f"{where}: file_format is {document.get('file_format')!r}; write {FILE_FORMAT}")
     for raw in _mappings(document, "attributes", where, problems):
         attribute = _attribute(raw, where, problems, upstream=upstream)
-        if attribute.key in registry.attributes:
-            other = registry.attributes[attribute.key].source
-            problems.append(f"{where}: attribute {attribute.key} is already defined in {other}; define it once")
-        registry.attributes[attribute.key] = attribute
+        _once("attribute", attribute.key, attribute, registry.attributes, problems)
+    for raw in _mappings(document, "attribute_groups", where, problems):
+        _keys(raw, _GROUP_KEYS, _GROUP_KEYS, f"{where}: group {raw.get('id', '?')}", problems)
+        registry.groups[str(raw.get("id", ""))] = _references(raw, registry, where, problems)
     for raw in _mappings(document, "metrics", where, problems):
-        metric = _metric(raw, where, problems)
-        if metric.name in registry.metrics:
-            problems.append(f"{where}: metric {metric.name} is already defined; define it once")
-        registry.metrics[metric.name] = metric
+        metric = _metric(raw, where, problems, upstream=upstream)
+        _once("metric", metric.name, metric, registry.metrics, problems)
+    for raw in _mappings(document, "spans", where, problems):
+        span = _span(raw, registry, where, problems, upstream=upstream)
+        _once("span", span.type, span, registry.spans, problems)
+    for raw in _mappings(document, "events", where, problems):
+        event = _event(raw, registry, where, problems, upstream=upstream)
+        _once("event", event.name, event, registry.events, problems)
+
+
+class _Sourced(Protocol):
+    @property
+    def source(self) -> str: ...
+
+
+_T = TypeVar("_T", bound=_Sourced)
+
+
+def _once(kind: str, name: str, item: _T, into: dict[str, _T], problems: list[str]) -> None:
+    if name in into:
+        problems.append(f"{item.source}: {kind} {name} is already defined in {into[name].source}; define it once")
+    into[name] = item
 
 
 def _attribute(raw: Mapping[str, Any], where: str, problems: list[str], *, upstream: bool) -> Attribute:
@@ -164,6 +233,7 @@ def _attribute(raw: Mapping[str, Any], where: str, problems: list[str], *, upstr
         renamed_to=str(deprecated.get("renamed_to", "")),
         deprecated=bool(deprecated),
         sensitivity=str(sensitivity),
+        examples=tuple(raw.get("examples") or ()),
         source=where.partition(":")[0],
         upstream=upstream,
     )
@@ -175,7 +245,63 @@ def _member(raw: Mapping[str, Any], where: str, problems: list[str]) -> Member:
     return Member(identity, str(raw.get("value", identity)), str(raw.get("brief", "")))
 
 
-def _metric(raw: Mapping[str, Any], where: str, problems: list[str]) -> MetricDefinition:
+def _span(
+    raw: Mapping[str, Any], registry: Registry, where: str, problems: list[str], *, upstream: bool
+) -> SpanDefinition:
+    where = f"{where}: span {raw.get('type', '?')}"
+    _keys(raw, _SPAN_KEYS, {"type", "kind", "name", "brief", "stability"}, where, problems)
+    _one_of(raw, "stability", STABILITIES, where, problems)
+    _one_of(raw, "kind", SPAN_KINDS, where, problems)
+    return SpanDefinition(
+        type=str(raw.get("type", "")),
+        kind=str(raw.get("kind", "")),
+        brief=str(raw.get("brief", "")),
+        stability=str(raw.get("stability", "")),
+        attributes=_references(raw, registry, where, problems),
+        operations=tuple(str(name) for name in _ours(raw).get("operations", ())),
+        source=where.partition(":")[0],
+        upstream=upstream,
+    )
+
+
+def _event(
+    raw: Mapping[str, Any], registry: Registry, where: str, problems: list[str], *, upstream: bool
+) -> EventDefinition:
+    where = f"{where}: event {raw.get('name', '?')}"
+    _keys(raw, _EVENT_KEYS, {"name", "brief", "stability"}, where, problems)
+    _one_of(raw, "stability", STABILITIES, where, problems)
+    return EventDefinition(
+        name=str(raw.get("name", "")),
+        brief=str(raw.get("brief", "")),
+        stability=str(raw.get("stability", "")),
+        attributes=_references(raw, registry, where, problems),
+        source=where.partition(":")[0],
+        upstream=upstream,
+    )
+
+
+def _references(raw: Mapping[str, Any], registry: Registry, where: str, problems: list[str]) -> dict[str, str]:
+    """Keys with their requirement levels; what a group brings is overridden by an entry of its own."""
+    grouped: dict[str, str] = {}
+    own: dict[str, str] = {}
+    for reference in _mappings(raw, "attributes", where, problems):
+        if "ref_group" in reference:
+            group = registry.groups.get(str(reference["ref_group"]))
+            if group is None:
+                problems.append(f"{where}: ref_group {reference['ref_group']!r} is no group defined before; mend it")
+            grouped |= group or {}
+            continue
+        _keys(reference, _REF_KEYS, {"ref"}, f"{where}: attributes", problems)
+        level = reference.get("requirement_level", "recommended")
+        level = next(iter(level)) if isinstance(level, Mapping) and level else level
+        if level not in REQUIREMENT_LEVELS:
+            known = ", ".join(REQUIREMENT_LEVELS)
+            problems.append(f"{where}: requirement_level is unknown (seen: {level!r}); write one of {known}")
+        own[str(reference.get("ref"))] = str(level)
+    return grouped | own
+
+
+def _metric(raw: Mapping[str, Any], where: str, problems: list[str], *, upstream: bool) -> MetricDefinition:
     where = f"{where}: metric {raw.get('name', '?')}"
     _keys(raw, _METRIC_KEYS, {"name", "instrument", "unit", "brief", "stability"}, where, problems)
     _one_of(raw, "stability", STABILITIES, where, problems)
@@ -183,6 +309,9 @@ def _metric(raw: Mapping[str, Any], where: str, problems: list[str]) -> MetricDe
     references = list(_mappings(raw, "attributes", where, problems))
     for reference in references:
         _keys(reference, _REF_KEYS, {"ref"}, f"{where}: attributes", problems)
+    emitter = _ours(raw).get("emitter", "")
+    if (emitter not in EMITTERS) if not upstream else emitter:
+        problems.append(f"{where}: emitter is {emitter!r}; write one of {', '.join(EMITTERS)}, and none upstream")
     boundaries = tuple(float(bound) for bound in _ours(raw).get("boundaries", ()))
     if list(boundaries) != sorted(set(boundaries)):
         problems.append(f"{where}: boundaries do not rise (seen: {boundaries}); write each once, in rising order")
@@ -196,7 +325,9 @@ def _metric(raw: Mapping[str, Any], where: str, problems: list[str]) -> MetricDe
         stability=str(raw.get("stability", "")),
         attributes=tuple(str(reference.get("ref")) for reference in references),
         boundaries=boundaries,
+        emitter=str(emitter),
         source=where.partition(":")[0],
+        upstream=upstream,
     )
 
 
