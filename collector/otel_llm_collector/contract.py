@@ -112,6 +112,15 @@ class Record:
     appended_at: float  # seconds since the epoch
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a reader stands in the log."""
+
+    committed: int  # everything below is done
+    end: int  # the offset that the next record gets
+    unread_bytes: int  # of the records that it has not read yet
+
+
 class Log(Protocol):
     """An append-only log of processed requests with one committed offset per reader.
 
@@ -119,7 +128,8 @@ class Log(Protocol):
     when there is no room. `read` yields records from the reader's position on and waits at the end. `seal` ends that:
     nothing more is appended, and `read` ends once everything has been read; `shutdown` seals, and closes what is open.
     `commit(reader, offset)` says that everything below `offset` is done; what every reader has committed may go. With
-    a `durable` log, what a reader has not committed is read again after the next start.
+    a `durable` log, what a reader has not committed is read again after the next start. `fetch` gives records again
+    that a reader has read and not committed; what has left the log meanwhile is missing in its answer.
     """
 
     @property
@@ -131,6 +141,7 @@ class Log(Protocol):
     async def append(self, signal: Signal, payload: bytes, items: int) -> int: ...
     def read(self, reader: str) -> AsyncIterator[Record]: ...
     async def commit(self, reader: str, offset: int) -> None: ...
+    async def fetch(self, offsets: Sequence[int]) -> list[Record]: ...
 
     def take_lost(self, reader: str) -> dict[Signal, int]:
         """Items that went before `reader` had read them, since this was last asked."""
@@ -139,6 +150,8 @@ class Log(Protocol):
     def backlog(self, reader: str) -> dict[Signal, int]:
         """Items that wait for `reader` to read them."""
         ...
+
+    def standing(self, reader: str) -> Standing: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
     +-- Permanent              the same input will always fail: do not retry
     |   +-- MalformedRequest   not an OTLP request (400 / INVALID_ARGUMENT)
     |   +-- TooLarge           over a size limit (413 / RESOURCE_EXHAUSTED without RetryInfo)
+    |   +-- Unacceptable       a backend refuses what a request holds; part of it may pass
     +-- Retryable(after)       may succeed later; `after` is the delay in seconds that the other side asked for
 
 A sentence has four parts: where, what is wrong, the value seen, what would be right.
@@ -57,6 +58,10 @@ class MalformedRequest(Permanent):
 
 class TooLarge(Permanent):
     """A request, or what it decompresses to, is over its limit."""
+
+
+class Unacceptable(Permanent):
+    """A backend refuses what the request holds, not who sends it or where: a part of it may pass."""
 
 
 class Retryable(CollectorError):

@@ -44,6 +44,19 @@ MAX_CACHED_RATES = 4096
 # reject: retries of one parcel end after this many seconds and the parcel is dropped with a reason
 MAX_RETRY_SECONDS = 300.0
 
+# drop: requests spent on isolating the items of one request that a backend refuses; what is left then is dropped whole
+MAX_BISECT_REQUESTS = 64
+
+# drop: a backend that took no part of such a request gets the next ones whole for this long
+BISECT_PAUSE_SECONDS = 60.0
+
+# wait: after this many failures in a row one request at a time tries a backend, and the others wait
+BREAKER_FAILURES = 5
+
+# drop_oldest: dead letters of a destination, in files of this size each, and this many
+DEAD_LETTER_BYTES = 64 * MIB
+DEAD_LETTER_FILES = 5
+
 # cancel: what is still unsent when a shutdown has lasted this long is given up and counted
 SHUTDOWN_SECONDS = 5.0
 

@@ -55,6 +55,13 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """Refuse a whole request (400, INVALID_ARGUMENT) when it holds an item that `bad` says is; take others."""
+
+    bad: Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Succeed with these bytes as the body."""
 
@@ -79,7 +86,7 @@ class Drip:
     seconds: float = 0.05
 
 
-Behaviour = Take | Fail | Partial | Answer | Hang | Reset | Drip
+Behaviour = Take | Fail | Partial | Refuse | Answer | Hang | Reset | Drip
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +100,15 @@ class Taken:
 
     def items(self) -> list[Any]:
         """Its spans, metrics or log records."""
-        return [item for _, _, item in walk(self.request, SHAPES[self.signal])]
+        return _items(self.signal, self.request)
 
     def spans(self) -> list[Any]:
         """Its spans; none when it is no trace request."""
         return self.items() if self.signal is Signal.TRACES else []
+
+
+def _items(signal: Signal, request: Any) -> list[Any]:
+    return [item for _, _, item in walk(request, SHAPES[signal])]
 
 
 @dataclass(slots=True)
@@ -169,6 +180,8 @@ class GrpcSink(Sink):
                 request = SHAPES[signal].request.FromString(body)
             except DecodeError as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no OTLP request: {error}")
+            if isinstance(behaviour, Refuse) and any(map(behaviour.bad, _items(signal, request))):
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "an item is bad")
             headers = {name: str(value) for name, value in context.invocation_metadata()}
             self.taken.append(Taken(signal, request, headers, len(body)))
             answer: bytes = self._response(signal, behaviour).SerializeToString()
@@ -261,6 +274,8 @@ class HttpSink(Sink):
             signal, request = _decode(method, path, headers, body)
         except _Refused as refused:
             return refused.status, {"content-type": "text/plain"}, str(refused).encode()
+        if isinstance(behaviour, Refuse) and any(map(behaviour.bad, _items(signal, request))):
+            return 400, {"content-type": "text/plain"}, b"an item is bad"
         self.taken.append(Taken(signal, request, headers, len(body)))
         response = self._response(signal, behaviour)
         if headers["content-type"].startswith("application/json"):

@@ -44,6 +44,12 @@ class Books(Collector):
             "otel_llm_exporter_dropped_{}", "The {} that the destination never gets.", "reason", "intentional"
         )
         self._retries = Counter("otel_llm_exporter_retries", "Requests sent again.", ["exporter"], registry=registry)
+        self._letters = Counter(
+            "otel_llm_exporter_dead_letters",
+            "Requests put with the dead letters (outcome written), or that the disk did not take (failed).",
+            ["exporter", "outcome"],
+            registry=registry,
+        )
         for name in wanted:
             self._retries.labels(name)
             for signal in wanted[name]:
@@ -75,6 +81,10 @@ class Books(Collector):
     def retried(self, name: str) -> None:
         """A request is sent again."""
         self._retries.labels(name).inc()
+
+    def letter(self, name: str, *, kept: bool) -> None:
+        """A dead letter was written, or could not be."""
+        self._letters.labels(name, "written" if kept else "failed").inc()
 
     @contextmanager
     def sending(self, name: str) -> Iterator[None]:

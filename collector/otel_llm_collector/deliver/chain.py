@@ -1,4 +1,4 @@
-"""What happens to a record between the log and a backend: content -> split -> observe -> retry -> send.
+"""What happens to a record between the log and a backend: filter -> content -> split -> bisect -> retry -> send.
 
 `compose` is the one place that orders these steps. Each takes a parcel and the record's entry in the books, and sees to
 it that every item is handed on, counted as sent, or counted as dropped.
@@ -14,17 +14,21 @@ from typing import TypeVar
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Destination, Parcel, Receipt
+from otel_llm_collector.deliver.bisect import Bisector, Result, Send
 from otel_llm_collector.deliver.books import Books, Entry
+from otel_llm_collector.deliver.breaker import Breaker
 from otel_llm_collector.deliver.content import without_content
+from otel_llm_collector.deliver.dead_letters import DeadLetters
+from otel_llm_collector.deliver.filter import Filter
 from otel_llm_collector.deliver.retry import Timing, send_with_retry
-from otel_llm_collector.deliver.settings import Content, DestinationSettings
+from otel_llm_collector.deliver.settings import Content, DestinationSettings, RetrySettings
 from otel_llm_collector.deliver.split import split
 from otel_llm_collector.errors import Permanent, Retryable
 
 logger = logging.getLogger(__name__)
 
 Step = Callable[[Parcel, Entry], Awaitable[None]]
-Send = Callable[[Parcel], Awaitable[Receipt]]
+Drop = Callable[[Parcel, Entry, str, str], Awaitable[None]]
 
 _Result = TypeVar("_Result")
 
@@ -35,17 +39,37 @@ class Condition:
 
     last_error: str = ""
     retrying: int = 0  # requests that failed and wait to be sent again
+    breaker: Breaker | None = None
 
 
 def compose(
-    name: str, destination: Destination, settings: DestinationSettings, books: Books, condition: Condition, time: Timing
+    name: str,
+    destination: Destination,
+    settings: DestinationSettings,
+    retry: RetrySettings,
+    books: Books,
+    condition: Condition,
+    time: Timing,
 ) -> Step:
     """The steps of one destination, in the order in which a parcel passes them."""
-    send = _retried(name, destination.send, settings, books, condition, time)
-    step = _observed(name, send, condition)
-    step = _split(step, settings.max_request_bytes)
+    drop = _dropping(name, settings, books, condition)
+    send = _retried(name, destination.send, retry, books, condition, time)
+    step = _observed(name, Bisector(send, time.clock), drop)
+    step = _split(step, settings.max_request_bytes, drop)
     if settings.content is Content.DROP:
         step = _without_content(step)
+    if settings.filter is not None:
+        step = _filtered(step, Filter(settings.filter))
+    return step
+
+
+def _filtered(following: Step, chosen: Filter) -> Step:
+    async def step(parcel: Parcel, entry: Entry) -> None:
+        left = await aside(parcel.payload, lambda: chosen.apply(parcel))
+        entry.dropped(parcel.items - left.items, "filtered", intentional=True)
+        if left.items:
+            await following(left, entry)
+
     return step
 
 
@@ -57,48 +81,77 @@ def _without_content(following: Step) -> Step:
     return step
 
 
-def _split(following: Step, max_bytes: int) -> Step:
+def _split(following: Step, max_bytes: int, drop: Drop) -> Step:
     async def step(parcel: Parcel, entry: Entry) -> None:
         pieces, too_large = await aside(parcel.payload, lambda: split(parcel, max_bytes))
-        entry.dropped(too_large, "too_large")
+        for item in too_large:
+            await drop(item, entry, "too_large", f"{len(item.payload)} bytes of max_request_bytes: {max_bytes}")
         for piece in pieces:
             await following(piece, entry)
 
     return step
 
 
-def _observed(name: str, send: Send, condition: Condition) -> Step:
+def _observed(name: str, bisector: Bisector, drop: Drop) -> Step:
     """Counts what became of each parcel; no failure of a backend goes further up."""
 
     async def step(parcel: Parcel, entry: Entry) -> None:
-        try:
-            receipt = await send(parcel)
-        except (Permanent, Retryable) as error:
-            reason = "refused" if isinstance(error, Permanent) else "retries_exhausted"
-            condition.last_error = str(error)
-            logger.warning(
-                "exporters.%s: %d %s dropped (%s): %s", name, parcel.items, parcel.signal.items, reason, error
-            )
-            entry.dropped(parcel.items, reason)
-            return
-        refused = min(max(receipt.refused, 0), parcel.items)
-        if refused or receipt.message:
-            logger.warning(
-                "exporters.%s: the backend refused %d of %d %s: %s",
-                name, refused, parcel.items, parcel.signal.items, receipt.message,
-            )  # fmt: skip
-        entry.dropped(refused, "partial_success")
-        entry.sent(parcel.items - refused)
+        async def ended(part: Parcel, result: Result) -> None:
+            if not isinstance(result, Receipt):
+                reason = "refused" if isinstance(result, Permanent) else "retries_exhausted"
+                await drop(part, entry, reason, str(result))
+                return
+            refused = min(max(result.refused, 0), part.items)
+            if refused or result.message:
+                logger.warning(
+                    "exporters.%s: the backend refused %d of %d %s: %s",
+                    name, refused, part.items, part.signal.items, result.message,
+                )  # fmt: skip
+            entry.dropped(refused, "partial_success")
+            entry.sent(part.items - refused)
+
+        await bisector.send(parcel, ended)
 
     return step
 
 
-def _retried(
-    name: str, send: Send, settings: DestinationSettings, books: Books, condition: Condition, time: Timing
-) -> Send:
-    async def once(parcel: Parcel) -> Receipt:
-        with books.sending(name):
-            return await send(parcel)
+def _dropping(name: str, settings: DestinationSettings, books: Books, condition: Condition) -> Drop:
+    """What happens to items that the destination never gets: said, kept as a dead letter where asked, counted."""
+    letters = DeadLetters(name, settings.dead_letters) if settings.dead_letters is not None else None
+
+    async def drop(parcel: Parcel, entry: Entry, reason: str, error: str) -> None:
+        condition.last_error = error
+        logger.warning("exporters.%s: %d %s dropped (%s): %s", name, parcel.items, parcel.signal.items, reason, error)
+        if letters is not None:
+            books.letter(name, kept=await letters.write(parcel, reason, error))
+        entry.dropped(parcel.items, reason)
+
+    return drop
+
+
+def _retried(name: str, send: Send, retry: RetrySettings, books: Books, condition: Condition, time: Timing) -> Send:
+    breaker = condition.breaker = Breaker(retry.initial_seconds, retry.max_seconds, time)
+
+    async def once(parcel: Parcel, deadline: float | None) -> Receipt:
+        await breaker.turn(deadline)
+        answered = False
+        try:
+            with books.sending(name):
+                receipt = await send(parcel)
+            answered = True
+        except Permanent:
+            answered = True
+            raise
+        except Retryable as error:
+            breaker.failed(error)
+            raise
+        else:
+            return receipt
+        finally:
+            if answered:
+                breaker.succeeded()
+            else:
+                breaker.abandoned()
 
     async def sent(parcel: Parcel) -> Receipt:
         failed = False
@@ -111,7 +164,7 @@ def _retried(
             books.retried(name)
 
         try:
-            return await send_with_retry(lambda: once(parcel), settings.retry, note, time)
+            return await send_with_retry(lambda deadline: once(parcel, deadline), retry, note, time, breaker.rest)
         finally:
             condition.retrying -= failed
 

@@ -18,7 +18,7 @@ from otel_llm_collector.config_types import Endpoint
 from otel_llm_collector.contract import Parcel, Receipt, Signal
 from otel_llm_collector.deliver.otlp import SHAPES, receipt
 from otel_llm_collector.deliver.settings import Compression, DestinationSettings
-from otel_llm_collector.errors import Permanent, Retryable
+from otel_llm_collector.errors import Permanent, Retryable, Unacceptable
 from otel_llm_collector.limits import MAX_RESPONSE_BYTES
 
 _RETRYABLE = frozenset(
@@ -29,6 +29,15 @@ _RETRYABLE = frozenset(
         grpc.StatusCode.OUT_OF_RANGE,
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DATA_LOSS,
+    }
+)
+# about what the request holds; many backends say INTERNAL or UNKNOWN for a span that they trip over
+_UNACCEPTABLE = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
     }
 )
 
@@ -101,7 +110,7 @@ class OtlpGrpc:
         after = _retry_after(error)
         if code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and after is not None):
             return Retryable(message, after)
-        return Permanent(message)
+        return (Unacceptable if code in _UNACCEPTABLE else Permanent)(message)
 
 
 def _metadata_value(name: str, value: SecretStr) -> str | bytes:

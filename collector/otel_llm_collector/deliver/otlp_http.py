@@ -25,10 +25,11 @@ from otel_llm_collector.contract import Parcel, Receipt
 from otel_llm_collector.deliver.chain import aside
 from otel_llm_collector.deliver.otlp import SHAPES, receipt
 from otel_llm_collector.deliver.settings import Compression, DestinationSettings, TlsSettings
-from otel_llm_collector.errors import Permanent, Retryable
+from otel_llm_collector.errors import Permanent, Retryable, Unacceptable
 from otel_llm_collector.limits import MAX_RESPONSE_BYTES
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
+_UNACCEPTABLE = frozenset({400, 413, 422, 500})  # about what the request holds; 500 is how many say it
 _MAX_ERROR_BYTES = 64 * 1024
 
 
@@ -102,7 +103,7 @@ class OtlpHttp:
         message = f"answered {response.status_code}: {self._settings.said(answer)}"
         if response.status_code in _RETRYABLE:
             raise Retryable(message, retry_after(response.headers.get("retry-after"), lambda: datetime.now(UTC)))
-        raise Permanent(message)
+        raise (Unacceptable if response.status_code in _UNACCEPTABLE else Permanent)(message)
 
     async def _post(self, url: str, body: bytes) -> tuple[httpx2.Response, bytes]:
         assert self._client is not None  # noqa: S101 - start comes first, by contract

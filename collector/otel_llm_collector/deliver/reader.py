@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Destination, Log, Parcel, Record, Signal
 from otel_llm_collector.deliver.books import Books, Entry
+from otel_llm_collector.deliver.breaker import State
 from otel_llm_collector.deliver.chain import Condition, compose
 from otel_llm_collector.deliver.retry import Timing
 from otel_llm_collector.deliver.settings import DestinationSettings
@@ -28,17 +30,25 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[int, None] = {}
+        self._under_way: dict[int, tuple[float, int]] = {}
         self._next = 0
+        self.bytes = 0  # of the records under way
 
-    def begin(self, offset: int) -> None:
+    def begin(self, offset: int, appended_at: float = 0.0, size: int = 0) -> None:
         """The record at `offset` is under way."""
-        self._under_way[offset] = None
+        self._under_way[offset] = appended_at, size
         self._next = offset + 1
+        self.bytes += size
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest record under way was appended."""
+        return next(iter(self._under_way.values()))[0] if self._under_way else None
 
     def end(self, offset: int) -> int:
         """The record at `offset` is done; everything below the returned offset is."""
-        del self._under_way[offset]
+        _, size = self._under_way.pop(offset)
+        self.bytes -= size
         return next(iter(self._under_way), self._next)
 
 
@@ -63,7 +73,8 @@ class Reader:
         self._books = books
         self._shutdown_seconds = shutdown_seconds
         self._condition = Condition()
-        self._deliver = compose(name, destination, settings, books, self._condition, timing or Timing())
+        retry = settings.retry.for_log(durable=log.durable)
+        self._deliver = compose(name, destination, settings, retry, books, self._condition, timing or Timing())
         self._slots = asyncio.Semaphore(settings.max_in_flight)
         self._progress = Progress()
         self._under_way: dict[asyncio.Task[None], Entry] = {}
@@ -94,9 +105,19 @@ class Reader:
     def details(self) -> dict[str, object]:
         """How this destination stands, for /health/detailed."""
         waiting = {signal.value: count for signal, count in self._books.waiting(self._name).items() if count}
+        standing = self._log.standing(self._name)
+        oldest = self._progress.oldest
         return {
             "type": self._settings.type,
+            "offset": standing.committed,
+            "log_end": standing.end,
+            "lag": {
+                "items": sum(waiting.values()),
+                "bytes": standing.unread_bytes + self._progress.bytes,
+                "seconds": round(max(0.0, time.time() - oldest), 3) if oldest is not None else 0.0,
+            },
             "waiting": waiting,
+            "breaker": self._condition.breaker.state if self._condition.breaker is not None else State.CLOSED,
             "retrying_requests": self._condition.retrying,
             "last_error": self._condition.last_error,
         }
@@ -110,7 +131,7 @@ class Reader:
             self._count_lost()
             if record is None:
                 break
-            self._progress.begin(record.offset)
+            self._progress.begin(record.offset, record.appended_at, len(record.payload))
             if record.signal in self._signals:
                 entry = self._books.open(self._name, record.signal, record.items)
                 task = asyncio.create_task(self._handle(record, entry))

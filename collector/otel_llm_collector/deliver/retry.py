@@ -24,27 +24,29 @@ class Timing:
 
 
 async def send_with_retry(
-    send: Callable[[], Awaitable[Receipt]],
+    send: Callable[[float | None], Awaitable[Receipt]],
     retry: RetrySettings,
     on_retry: Callable[[Retryable], None],
     timing: Timing,
+    rest: Callable[[float], Awaitable[None]] | None = None,
 ) -> Receipt:
     """Call `send` until it succeeds, fails for good, or `retry.max_elapsed_seconds` are over.
 
     The pause doubles from `initial_seconds` to `max_seconds`, times a jitter of 0.5 to 1.5; a backend that asks for
-    a longer one gets it, up to `limits.MAX_RETRY_AFTER_SECONDS`. Raises `Permanent`, or the last `Retryable`.
+    a longer one gets it, up to `limits.MAX_RETRY_AFTER_SECONDS`. Pauses that nobody asked for are taken by `rest`,
+    which may end them early. `send` is told when the time will be over. Raises `Permanent`, or the last `Retryable`.
     """
-    began = timing.clock()
+    limit = retry.max_elapsed_seconds
+    deadline = None if limit is None else timing.clock() + limit
     pause = retry.initial_seconds
     while True:
         try:
-            return await send()
+            return await send(deadline)
         except Retryable as error:
             asked = min(error.after or 0.0, limits.MAX_RETRY_AFTER_SECONDS)
             wait = max(asked, pause * (0.5 + timing.chance()))
-            limit = retry.max_elapsed_seconds
-            if limit is not None and timing.clock() - began + wait > limit:
+            if deadline is not None and timing.clock() + wait > deadline:
                 raise
             on_retry(error)
-            await timing.sleep(wait)
+            await (timing.sleep if asked or rest is None else rest)(wait)
             pause = min(pause * 2, retry.max_seconds)

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from otel_llm_collector import limits
 from otel_llm_collector.config_types import ConfigPath
 from otel_llm_collector.contract import Signal
+from otel_llm_collector.deliver.dead_letters import DeadLetterSettings
+from otel_llm_collector.deliver.filter import FilterSettings
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_SAID_CHARS = 300
@@ -41,8 +43,15 @@ class RetrySettings(BaseModel):
     max_elapsed_seconds: float | None = Field(
         limits.MAX_RETRY_SECONDS,
         ge=0,
-        description="After this many seconds a request is dropped and counted; null: never.",
+        description="After this many seconds a request is dropped and counted; null, and the default of a log that "
+        "outlives the process: never.",
     )
+
+    def for_log(self, *, durable: bool) -> RetrySettings:
+        """With a durable log nothing is given up unless the configuration says when."""
+        if not durable or "max_elapsed_seconds" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"max_elapsed_seconds": None})
 
 
 class TlsSettings(BaseModel):
@@ -92,6 +101,7 @@ class DestinationSettings(BaseModel):
     signals: list[Signal] = Field(
         default_factory=lambda: list(Signal), min_length=1, description="traces, metrics, logs."
     )
+    filter: FilterSettings | None = Field(None, description="Which items the destination gets; all when not given.")
     content: Content = Field(Content.KEEP, description="keep or drop prompts, answers, documents and the like.")
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict, description="Headers sent along, values kept secret."
@@ -103,6 +113,9 @@ class DestinationSettings(BaseModel):
     )
     max_in_flight: int = Field(4, ge=1, le=64, description="Requests sent at one time.")
     retry: RetrySettings = Field(default_factory=RetrySettings, description="How requests are sent again.")
+    dead_letters: DeadLetterSettings | None = Field(
+        None, description="Keep what the destination will never take in a file; not kept when not given."
+    )
     tls: TlsSettings = Field(default_factory=TlsSettings, description="How the connection is secured.")
 
     def said(self, answer: str | bytes) -> str:

@@ -11,20 +11,22 @@ from otel_llm_collector.deliver.otlp import SHAPES, Shape, count, walk
 _ENVELOPE_BYTES = 32  # room for the tags and lengths around an item when sizes are added up
 
 
-def split(parcel: Parcel, max_bytes: int) -> tuple[list[Parcel], int]:
-    """`parcel` in pieces of at most `max_bytes`, and how many items were too large even alone."""
+def split(parcel: Parcel, max_bytes: int) -> tuple[list[Parcel], list[Parcel]]:
+    """`parcel` in pieces of at most `max_bytes`, and the items that are too large even alone."""
     if len(parcel.payload) <= max_bytes:
-        return [parcel], 0
+        return [parcel], []
     shape = SHAPES[parcel.signal]
     pieces: list[Parcel] = []
-    too_large = 0
+    too_large: list[Parcel] = []
     builder = _Builder(shape)
     for resource, scope, whole in walk(shape.request.FromString(parcel.payload), shape):
         for item in _small_enough(parcel.signal, whole, max_bytes - _levels(resource, scope)):
             size = item.ByteSize() + _ENVELOPE_BYTES
             items = count(parcel.signal, item)
             if size + _levels(resource, scope) > max_bytes:
-                too_large += items
+                alone = _Builder(shape)
+                alone.add(resource, scope, item, size, items)
+                too_large.append(alone.parcel(parcel.signal))
                 continue
             if builder.size + size + builder.opening(resource, scope) > max_bytes:
                 pieces.append(builder.parcel(parcel.signal))
@@ -33,6 +35,22 @@ def split(parcel: Parcel, max_bytes: int) -> tuple[list[Parcel], int]:
     if builder.size:
         pieces.append(builder.parcel(parcel.signal))
     return pieces, too_large
+
+
+def halves(parcel: Parcel) -> list[Parcel]:
+    """`parcel` in two with about half of the items each; in one when it cannot be cut."""
+    shape = SHAPES[parcel.signal]
+    builders = [_Builder(shape)]
+    for resource, scope, whole in walk(shape.request.FromString(parcel.payload), shape):
+        parts = [whole]
+        if parcel.signal is Signal.METRICS and parcel.items == count(parcel.signal, whole):
+            parts = _cut(whole)
+        for item in parts:
+            items = count(parcel.signal, item)
+            if len(builders) == 1 and builders[0].items and builders[0].items + items > (parcel.items + 1) // 2:
+                builders.append(_Builder(shape))
+            builders[-1].add(resource, scope, item, item.ByteSize(), items)
+    return [builder.parcel(parcel.signal) for builder in builders if builder.items]
 
 
 class _Builder:
@@ -44,7 +62,7 @@ class _Builder:
         self._above: tuple[Any, Any] = (None, None)
         self._resource: Any = None
         self._items: Any = None
-        self._count = 0
+        self.items = 0
         self.size = 0
 
     def opening(self, resource: Any, scope: Any) -> int:
@@ -54,7 +72,7 @@ class _Builder:
 
     def add(self, resource: Any, scope: Any, item: Any, size: int, items: int) -> None:
         self.size += size + self.opening(resource, scope)
-        self._count += items
+        self.items += items
         if self._above[0] is not resource:
             self._resource = getattr(self._request, self._shape.resources).add(schema_url=resource.schema_url)
             self._resource.resource.CopyFrom(resource.resource)
@@ -67,7 +85,7 @@ class _Builder:
         self._items.append(item)
 
     def parcel(self, signal: Signal) -> Parcel:
-        return Parcel(signal, self._request.SerializeToString(), self._count)
+        return Parcel(signal, self._request.SerializeToString(), self.items)
 
 
 def _small_enough(signal: Signal, item: Any, max_bytes: int) -> Iterator[Any]:
@@ -76,13 +94,22 @@ def _small_enough(signal: Signal, item: Any, max_bytes: int) -> Iterator[Any]:
     if signal is not Signal.METRICS or points < 2 or item.ByteSize() + _ENVELOPE_BYTES <= max_bytes:  # noqa: PLR2004
         yield item
         return
+    for half in _cut(item):
+        yield from _small_enough(signal, half, max_bytes)
+
+
+def _cut(metric: Any) -> list[Any]:
+    """A metric as two with half of its points each."""
+    points = count(Signal.METRICS, metric)
+    pieces = []
     for first, last in ((0, points // 2), (points // 2, points)):
-        half = type(item)()
-        half.CopyFrom(item)
+        half = type(metric)()
+        half.CopyFrom(metric)
         data = getattr(half, half.WhichOneof("data")).data_points
         del data[last:]
         del data[:first]
-        yield from _small_enough(signal, half, max_bytes)
+        pieces.append(half)
+    return pieces
 
 
 def _levels(resource: Any, scope: Any) -> int:

@@ -13,7 +13,7 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
 from otel_llm_collector.config_types import ConfigPath
-from otel_llm_collector.contract import Record, Signal
+from otel_llm_collector.contract import Record, Signal, Standing
 from otel_llm_collector.errors import Retryable
 from otel_llm_collector.log.disk_file import LogFile, is_broken
 from otel_llm_collector.log.disk_index import SIGNALS, Block, Index
@@ -178,6 +178,13 @@ class DiskLog:
             self._trim()
             self._wake.set()
 
+    async def fetch(self, offsets: Sequence[int]) -> list[Record]:
+        """These records again, as far as they are still here."""
+        first = self._tail[0].offset if self._tail else self._index.next
+        found = [self._tail[offset - first] for offset in offsets if first <= offset < self._index.next]
+        older = [offset for offset in offsets if self._index.first <= offset < first]
+        return await self._patiently(self._file.fetch, older) + found if older else found
+
     def take_lost(self, reader: str) -> dict[Signal, int]:
         """Items that went before `reader` had read them, since this was last asked."""
         state = self._readers.get(reader)
@@ -190,6 +197,13 @@ class DiskLog:
         """Items that wait for `reader` to read them."""
         state = self._readers.get(reader)
         return dict(state.backlog) if state else {}
+
+    def standing(self, reader: str) -> Standing:
+        """Where `reader` stands."""
+        state = self._readers.get(reader)
+        if state is None:
+            return Standing(0, 0, 0)
+        return Standing(state.committed, self._index.next, self._index.size(state.position))
 
     # starting
 
@@ -380,9 +394,13 @@ class DiskLog:
             records = [self._tail[n] for n in range(start, min(start + 16, len(self._tail)))]
             return records, records[-1].offset + 1
         end = min(self._index.next, position + _READ_RECORDS)
+        return await self._patiently(self._file.read, position, end, _READ_BYTES)
+
+    async def _patiently(self, work: Callable[..., _Result], *arguments: object) -> _Result:
+        """`work` in the reading thread, again and again while the disk fails."""
         while True:
             try:
-                return await self._in("read", self._file.read, position, end, _READ_BYTES)
+                return await self._in("read", work, *arguments)
             except sqlite3.Error as error:
                 logger.warning("log: cannot read %s now: %s", self._config.path, error)
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -24,6 +24,7 @@ class Block:
     size: int = 0  # bytes of payload
     newest: float = 0.0  # when its last record was appended
     records: array[int] = field(default_factory=lambda: array("Q"))  # items * len(SIGNALS) + position of the signal
+    sizes: array[int] = field(default_factory=lambda: array("I"))  # bytes of payload of each
 
     @property
     def end(self) -> int:
@@ -62,6 +63,7 @@ class Index:
             block = Block(self.next)
             self._blocks.append(block)
         block.records.append(items * len(SIGNALS) + SIGNALS.index(signal))
+        block.sizes.append(size)
         block.size += size
         block.newest = at
         self.bytes += size
@@ -84,6 +86,14 @@ class Index:
         for record in self._records(start, end):
             found[SIGNALS[record % len(SIGNALS)]] += record // len(SIGNALS)
         return {signal: items for signal, items in found.items() if items}
+
+    def size(self, start: int) -> int:
+        """Bytes of payload of the records from `start` on."""
+        return sum(
+            block.size if block.first >= start else sum(block.sizes[start - block.first :])
+            for block in self._blocks
+            if block.end > start
+        )
 
     def _records(self, start: int, end: int) -> Iterator[int]:
         for block in self._blocks:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
-from otel_llm_collector.contract import Record, Signal
+from otel_llm_collector.contract import Record, Signal, Standing
 from otel_llm_collector.errors import Retryable
 
 
@@ -106,6 +106,11 @@ class MemoryLog:
         state.committed = max(state.committed, offset)
         self._trim()
 
+    async def fetch(self, offsets: Sequence[int]) -> list[Record]:
+        """These records again, as far as they are still here."""
+        first = self._records[0].offset if self._records else self._next_offset
+        return [self._records[offset - first] for offset in offsets if first <= offset < self._next_offset]
+
     def take_lost(self, reader: str) -> dict[Signal, int]:
         """Items that went before `reader` had read them, since this was last asked."""
         state = self._readers[reader]
@@ -115,6 +120,12 @@ class MemoryLog:
     def backlog(self, reader: str) -> dict[Signal, int]:
         """Items that wait for `reader` to read them."""
         return dict(self._readers[reader].backlog)
+
+    def standing(self, reader: str) -> Standing:
+        """Where `reader` stands."""
+        state = self._readers[reader]
+        unread = sum(len(record.payload) for record in self._records if record.offset >= state.position)
+        return Standing(state.committed, self._next_offset, unread)
 
     def _drop_oldest(self) -> None:
         record = self._pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections import deque
@@ -18,13 +19,27 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.deliver.books import Books
+from otel_llm_collector.deliver.dead_letters import read as read_letters
 from otel_llm_collector.deliver.otlp_grpc import OtlpGrpc, OtlpGrpcSettings
 from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
 from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.deliver.settings import DestinationSettings
 from otel_llm_collector.log.disk import DiskLog, DiskLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
-from otel_llm_collector.testing import Answer, Behaviour, Drip, Fail, GrpcSink, Hang, HttpSink, Partial, Reset, Sink
+from otel_llm_collector.testing import (
+    Answer,
+    Behaviour,
+    Drip,
+    Fail,
+    GrpcSink,
+    Hang,
+    HttpSink,
+    Partial,
+    Refuse,
+    Reset,
+    Sink,
+    Take,
+)
 from prometheus_client import CollectorRegistry
 
 pytestmark = pytest.mark.integration
@@ -231,13 +246,95 @@ def test_what_will_always_fail_is_dropped_at_once(case: str) -> None:
             sink.script.append(failure)
             make = to_grpc if kind == "grpc" else http
             async with delivering(one=make(sink.address, max_in_flight=1)) as delivery:
-                await delivery.put(trace("bad", "bad"))
+                await delivery.put(trace("bad"))
                 await delivery.put(trace("good"))
                 await sink.until(lambda: delivery.sent("one") == 1)
             assert sink.seen == 2
             assert names(sink) == ["good"]
-            assert delivery.dropped("one", "refused") == 2
-            assert delivery.value("otelcol_exporter_send_failed_{}_total", "one") == 2
+            assert delivery.dropped("one", "refused") == 1
+            assert delivery.value("otelcol_exporter_send_failed_{}_total", "one") == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_one_bad_span_is_isolated_and_kept_as_a_dead_letter(kind: str, tmp_path: Path) -> None:
+    """Of 200 spans one is refused: the other 199 arrive once each, the bad one lies in the file with the reason."""
+    path = tmp_path / "dead" / "one.jsonl"
+
+    async def run() -> None:
+        async with GrpcSink() if kind == "grpc" else HttpSink() as sink:
+            sink.otherwise = Refuse(lambda span: span.name == "span-077")
+            make = to_grpc if kind == "grpc" else http
+            async with delivering(one=make(sink.address, dead_letters={"path": path})) as delivery:
+                await delivery.put(trace(*(f"span-{n:03}" for n in range(200))))
+                await sink.until(lambda: delivery.sent("one") == 199)
+                await sink.until(lambda: delivery.dropped("one", "refused") == 1)
+            assert names(sink) == [f"span-{n:03}" for n in range(200) if n != 77]
+            assert sink.seen <= 17
+            assert delivery.value("otel_llm_exporter_dead_letters_total", "one", outcome="written") == 1
+
+    asyncio.run(run())
+    letter = json.loads(path.read_text())
+    assert (letter["reason"], letter["first"], letter["items"]) == ("refused", "span-077", 1)
+    assert "an item is bad" in letter["error"]
+    complaints: list[str] = []
+    (parcel,) = read_letters(path, complaints.append)
+    kept = ExportTraceServiceRequest.FromString(parcel.payload).resource_spans[0].scope_spans[0].spans
+    assert [span.name for span in kept] == ["span-077"]
+    assert not complaints
+
+
+def test_a_filter_decides_per_destination_and_is_counted_as_intended(tmp_path: Path) -> None:
+    """Each destination gets its own part of one request; what it does not get is dropped on purpose, not failed."""
+
+    async def run() -> None:
+        async with HttpSink() as some, GrpcSink() as others:
+            settings = {
+                "some": http(some.address, filter={"include": {"attributes": {"kind": "a"}}}),
+                "others": to_grpc(others.address, filter={"exclude": {"attributes": {"kind": "a"}}}),
+            }
+            request = trace("a1", "b", "a2")
+            for span in request.resource_spans[0].scope_spans[0].spans:
+                span.attributes.add(key="kind").value.string_value = span.name[0]
+            async with delivering(**settings) as delivery:
+                await delivery.put(request)
+                await delivery.put(trace("plain"))
+                await some.until(lambda: delivery.sent("some") == 2 and delivery.sent("others") == 2)
+            assert (names(some), names(others)) == (["a1", "a2"], ["b", "plain"])
+            dropped = "otel_llm_exporter_dropped_{}_total"
+            assert delivery.value(dropped, "some", reason="filtered", intentional="true") == 2
+            assert delivery.value("otelcol_exporter_send_failed_{}_total", "some") == 0
+
+    asyncio.run(run())
+
+
+def test_a_dead_backend_is_asked_by_one_request_at_a_time(tmp_path: Path) -> None:
+    """After some failures one request at a time knocks; the health page says so, how far behind it is, and why."""
+
+    async def run() -> None:
+        async with HttpSink(otherwise=Fail(503, "down for repair")) as sink:
+            settings = http(sink.address, max_in_flight=8, retry={"initial_seconds": 0.2, "max_seconds": 0.4})
+            async with delivering(one=settings) as delivery:
+                for n in range(20):
+                    await delivery.put(trace(f"span-{n}", size=1000))
+                await asyncio.sleep(0.3)
+                seen = sink.seen
+                await asyncio.sleep(1.0)
+                assert sink.seen - seen <= 6  # 8 at a time would be about 20
+                details: Any = delivery.readers.details()["one"]
+                assert details["breaker"] in {"open", "half_open"}
+                assert details["offset"] == 0 and details["log_end"] == 20
+                assert details["lag"]["items"] == 20
+                assert 20_000 < details["lag"]["bytes"] < 30_000
+                assert details["lag"]["seconds"] >= 1
+                assert "down for repair" in details["last_error"]
+                sink.otherwise = Take()
+                await sink.until(lambda: delivery.sent("one") == 20, 2)
+                details = delivery.readers.details()["one"]
+                assert details["breaker"] == "closed"
+                await sink.until(lambda: delivery.readers.details()["one"]["offset"] == 20)
+                assert delivery.readers.details()["one"]["lag"] == {"items": 0, "bytes": 0, "seconds": 0.0}
 
     asyncio.run(run())
 

@@ -36,7 +36,7 @@ class World:
 
     def run(self, **retry: float) -> Receipt:
         settings = RetrySettings.model_validate(retry)
-        return asyncio.run(send_with_retry(self.send, settings, lambda _: None, self.timing))
+        return asyncio.run(send_with_retry(lambda _: self.send(), settings, lambda _: None, self.timing))
 
 
 def test_pauses_double_up_to_the_longest() -> None:
