@@ -22,6 +22,7 @@ from otel_llm._version import __version__
 
 if TYPE_CHECKING:
     from otel_llm.fastapi import instrument_fastapi
+    from otel_llm.hardware import watch_hardware
     from otel_llm.helpers import (
         agent,
         build_context,
@@ -54,6 +55,7 @@ _HOMES = {
     "retrieval": "helpers",
     "span": "helpers",
     "tool": "helpers",
+    "watch_hardware": "hardware",
     "workflow": "helpers",
 }
 
@@ -73,6 +75,7 @@ __all__ = [
     "retrieval",
     "span",
     "tool",
+    "watch_hardware",
     "workflow",
 ]
 

@@ -44,6 +44,8 @@ def guarded(method: _Method) -> _Method:
 class Handle:
     """A running step. `span` is OpenTelemetry's own span."""
 
+    work: Any = None  # the measurement of a local model's step
+
     def __init__(self, span: Span) -> None:
         self.span = span
 

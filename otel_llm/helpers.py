@@ -20,6 +20,7 @@ from otel_llm.handles import (
     RetrievalHandle,
     ToolHandle,
 )
+from otel_llm.local_work import measured
 from otel_llm.steps import Step
 
 
@@ -30,6 +31,7 @@ def chat(
     temperature: float | None = None,
     max_tokens: int | None = None,
     conversation_id: str | None = None,
+    local: bool = False,
 ) -> Step[ChatHandle]:
     """One call to a chat model.
 
@@ -39,11 +41,13 @@ def chat(
         temperature: Sampling temperature, when given.
         max_tokens: Most tokens of the answer, when given.
         conversation_id: The conversation, when there is one. It is never invented.
+        local: The model runs in this process; with `watch_hardware` the span says what it used of the GPUs.
+
     """
     return Step(
         f"{Operation.CHAT} {model}" if model else Operation.CHAT.value,
-        ChatHandle,
-        SpanKind.CLIENT,
+        measured(ChatHandle) if local else ChatHandle,
+        SpanKind.INTERNAL if local else SpanKind.CLIENT,
         {
             attr.GEN_AI_OPERATION_NAME: Operation.CHAT.value,
             attr.GEN_AI_PROVIDER_NAME: provider,
@@ -58,12 +62,14 @@ def chat(
 llm = chat
 
 
-def embedding(*, provider: str, model: str | None = None, dimensions: int | None = None) -> Step[ChatHandle]:
-    """One call that turns texts into vectors of `dimensions` numbers."""
+def embedding(
+    *, provider: str, model: str | None = None, dimensions: int | None = None, local: bool = False
+) -> Step[ChatHandle]:
+    """One call that turns texts into vectors of `dimensions` numbers; `local` as for `chat`."""
     return Step(
         f"{Operation.EMBEDDINGS} {model}" if model else Operation.EMBEDDINGS.value,
-        ChatHandle,
-        SpanKind.CLIENT,
+        measured(ChatHandle) if local else ChatHandle,
+        SpanKind.INTERNAL if local else SpanKind.CLIENT,
         {
             attr.GEN_AI_OPERATION_NAME: Operation.EMBEDDINGS.value,
             attr.GEN_AI_PROVIDER_NAME: provider,
@@ -80,6 +86,7 @@ def retrieval(*, source: str, k: int | None = None, query: str | None = None) ->
         source: What is searched: an index, a collection, a table; few different values.
         k: How many documents are asked for.
         query: What is searched for; kept if content is on.
+
     """
     return Step(
         f"{Operation.RETRIEVAL} {source}",
@@ -95,11 +102,13 @@ def retrieval(*, source: str, k: int | None = None, query: str | None = None) ->
     )
 
 
-def rerank(*, model: str | None = None, provider: str | None = None, top_n: int | None = None) -> Step[RerankHandle]:
-    """One reordering of documents, of which the best `top_n` are kept."""
+def rerank(
+    *, model: str | None = None, provider: str | None = None, top_n: int | None = None, local: bool = False
+) -> Step[RerankHandle]:
+    """One reordering of documents, of which the best `top_n` are kept; `local` as for `chat`."""
     return _ours(
         OurOperation.RERANK,
-        RerankHandle,
+        measured(RerankHandle) if local else RerankHandle,
         {attr.GEN_AI_REQUEST_MODEL: model, attr.GEN_AI_PROVIDER_NAME: provider, attr.OTEL_LLM_RERANK_TOP_N: top_n},
     )
 

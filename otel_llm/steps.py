@@ -26,6 +26,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.enums import OtelLlmOutcome as Outcome
 
+from otel_llm import local_work
 from otel_llm.handles import Handle
 from otel_llm.setup import tracer
 
@@ -177,6 +178,7 @@ class Run(Generic[H]):
             return
         self._ended = True
         self.handle.finish()
+        local_work.finish(self.handle)
         if error is None:
             outcome = Outcome.OK
         elif isinstance(error, _STOPPED):

@@ -21,6 +21,8 @@ LOADED_BY_NAME = {
     "httptools",  # uvicorn takes it when it is there
     "opentelemetry-instrumentation-threading",  # otel_llm/instrument.py
     "opentelemetry-instrumentation-genai-openai",  # otel_llm/instrument.py
+    "nvidia-ml-py",  # otel_llm/gpu/nvml.py
+    "psutil",  # otel_llm/hardware.py
 }
 
 
@@ -112,7 +114,7 @@ def test_imports_are_declared(folder: str, extras: list[str]) -> None:
 
 def test_declared_packages_are_used() -> None:
     """Every package of the SDK, the collector and the demo is imported by name, or known to be loaded otherwise."""
-    declared = names("dependencies", "fastapi", "openai", "collector", "demo")
+    declared = names("dependencies", "fastapi", "openai", "gpu", "collector", "demo")
     assert declared - imported("otel_llm", "collector", "semconv", "examples") == LOADED_BY_NAME
 
 
@@ -122,6 +124,6 @@ def test_constraints_pin_every_package_and_name_no_place() -> None:
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert all(re.fullmatch(r"[\w.-]+==[\w.+!]+", line) or line.startswith("#") for line in lines)
     versions = {str(canonicalize_name(name)): version for name, version in pins.items()}
-    for extra in ("dependencies", "fastapi", "openai", "collector", "demo", "dev"):
+    for extra in ("dependencies", "fastapi", "openai", "gpu", "collector", "demo", "dev"):
         for requirement in requirements(extra):
             assert requirement.specifier.contains(versions[str(canonicalize_name(requirement.name))], prereleases=True)
