@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from otel_llm_collector._version import __version__
@@ -48,6 +49,19 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, help="configuration in YAML")
     check.set_defaults(command=_check)
 
+    replay = commands.add_parser(
+        "replay", help="send to a destination again what the log on disk still holds, or its dead letters"
+    )
+    replay.add_argument("file", type=Path, help="configuration in YAML")
+    replay.add_argument("--exporter", required=True, help="the destination, by its name in the configuration")
+    what = replay.add_mutually_exclusive_group(required=True)
+    what.add_argument("--from-offset", type=int, metavar="N", help="from this offset of the log on")
+    what.add_argument("--from-time", type=_moment, metavar="TIME", help="from this time on, as 2026-01-31T12:00:00Z")
+    what.add_argument("--dead-letters", type=Path, metavar="PATH", help="the letters in this file")
+    replay.add_argument("--to-offset", type=int, metavar="N", help="up to before this offset; the log's end")
+    replay.add_argument("--to-time", type=_moment, metavar="TIME", help="up to before this time; the log's end")
+    replay.set_defaults(command=_replay)
+
     components = commands.add_parser("components", help="list what can stand in a configuration")
     components.set_defaults(command=_components)
     return parser
@@ -74,6 +88,40 @@ def _check(options: argparse.Namespace) -> int:
     alerts = len(config.load_rules(settings))
     print(f"{options.file}: ok ({len(settings.exporters)} exporters, {alerts} alert rules)")
     return 0
+
+
+def _moment(text: str) -> float:
+    """ISO 8601; without a zone the machine's own."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        msg = f"is no time: {text!r}; write for example 2026-01-31T12:00:00Z"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from otel_llm_collector import config, replay  # noqa: PLC0415 - see _run
+
+    logging.basicConfig(level="WARNING", format="%(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
+    settings = config.load(options.file, os.environ)
+    if options.dead_letters is not None:
+        if options.to_offset is not None or options.to_time is not None:
+            print("otel-llm-collector replay: --to-offset and --to-time go with a log, not with dead letters")
+            return MISUSED
+        try:
+            result = replay.from_dead_letters(
+                settings, options.exporter, options.dead_letters, lambda sentence: print(sentence, file=sys.stderr)
+            )
+        except OSError as error:
+            print(f"otel-llm-collector replay: --dead-letters: cannot be read: {error}", file=sys.stderr)
+            return FAILED
+    else:
+        end = replay.Range().end if options.to_offset is None else options.to_offset
+        part = replay.Range(options.from_offset or 0, options.from_time, end, options.to_time)
+        result = replay.from_log(settings, options.exporter, part)
+    counts = ", ".join(f"{count} {word}" for word, count in sorted(result.items.items(), reverse=True) if count)
+    print(f"replayed to {options.exporter}: {counts or 'nothing'}")
+    return 0 if result.complete else FAILED
 
 
 def _components(_: argparse.Namespace) -> int:

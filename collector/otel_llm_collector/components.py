@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from otel_llm_collector.contract import Destination, Log
+from otel_llm_collector.contract import Destination, History, Log
 from otel_llm_collector.deliver.otlp_grpc import OtlpGrpc, OtlpGrpcSettings
 from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
-from otel_llm_collector.log.disk import DiskLog, DiskLogConfig
+from otel_llm_collector.log.disk import DiskHistory, DiskLog, DiskLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 
 
@@ -25,10 +25,14 @@ class Exporter:
 
 @dataclass(frozen=True, slots=True)
 class LogKind:
-    """A kind of log: its settings class, and what makes one from settings and the names of its readers."""
+    """A kind of log: its settings class, and what makes one from settings and the names of its readers.
+
+    `history` opens what such a log holds for `replay`.
+    """
 
     config: type[BaseModel]
     build: Callable[[Any, list[str]], Log]
+    history: Callable[[Any], History] | None = None
 
 
 EXPORTERS: dict[str, Exporter] = {
@@ -38,5 +42,5 @@ EXPORTERS: dict[str, Exporter] = {
 
 LOGS: dict[str, LogKind] = {
     "memory": LogKind(MemoryLogConfig, MemoryLog),
-    "disk": LogKind(DiskLogConfig, DiskLog),
+    "disk": LogKind(DiskLogConfig, DiskLog, DiskHistory),
 }

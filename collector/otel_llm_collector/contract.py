@@ -154,6 +154,19 @@ class Log(Protocol):
     def standing(self, reader: str) -> Standing: ...
 
 
+class History(Protocol):
+    """What a log holds, for reading beside whoever writes it; blocking. `bounds` and `offset_at` look at what is there.
+
+    `read` returns some records from `start` on, and the offset up to which it looked.
+    """
+
+    def bounds(self) -> tuple[int, int]: ...
+    def offset_at(self, seconds: float) -> int: ...
+    def read(self, start: int, end: int) -> tuple[list[Record], int]: ...
+    def fetch(self, offsets: Sequence[int]) -> list[Record]: ...
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """What a destination is asked to send: one request of one signal, already filtered, shaped and split."""

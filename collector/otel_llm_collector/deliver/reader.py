@@ -63,7 +63,7 @@ class Reader:
         settings: DestinationSettings,
         books: Books,
         timing: Timing | None = None,
-        shutdown_seconds: float = limits.SHUTDOWN_SECONDS,
+        shutdown_seconds: float | None = limits.SHUTDOWN_SECONDS,
     ) -> None:
         self._name = name
         self._log = log
@@ -79,6 +79,7 @@ class Reader:
         self._progress = Progress()
         self._under_way: dict[asyncio.Task[None], Entry] = {}
         self._main: asyncio.Task[None] | None = None
+        self.failure: Exception | None = None  # what ended it before its time
         books.watch(name, self._backlog)
 
     async def start(self) -> None:
@@ -90,10 +91,10 @@ class Reader:
             raise StartError(msg) from error
         for signal, items in self._log.backlog(self._name).items():
             self._books.found(self._name, signal, items)
-        self._main = asyncio.create_task(self._run())
+        self._main = asyncio.create_task(self._guarded())
 
     async def shutdown(self) -> None:
-        """Send what is left of a sealed log for `shutdown_seconds`, and no longer."""
+        """Send what is left of a sealed log for `shutdown_seconds`, and no longer; None: to the end."""
         if self._main is None:
             return
         done, _ = await asyncio.wait([self._main], timeout=self._shutdown_seconds)
@@ -121,6 +122,14 @@ class Reader:
             "retrying_requests": self._condition.retrying,
             "last_error": self._condition.last_error,
         }
+
+    async def _guarded(self) -> None:
+        try:
+            await self._run()
+        except Exception as error:
+            logger.exception("exporters.%s: reading the log failed; nothing more is sent before a restart", self._name)
+            self._condition.last_error = f"reading the log failed: {type(error).__name__}"
+            self.failure = error
 
     async def _run(self) -> None:
         """Read until the log ends. A slot is taken before a record is, so that what is read is under way."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 import time
 from collections import deque
@@ -55,6 +56,37 @@ class DiskLogConfig(BaseModel):
     when_full: Literal["drop_oldest", "reject"] = Field(
         "drop_oldest", description="What happens at max_bytes: drop_oldest, or reject what arrives."
     )
+    keep_seconds: float = Field(
+        0.0, ge=0, description="What every destination has stays this long for `replay`, within max_bytes; in seconds."
+    )
+
+
+class DiskHistory:
+    """What the log in a folder holds; a collector may be writing it."""
+
+    def __init__(self, config: DiskLogConfig) -> None:
+        self._file = LogFile(config.path)
+        self._file.open_to_read()
+
+    def bounds(self) -> tuple[int, int]:
+        """The oldest offset kept and the one after the newest."""
+        return self._file.bounds()
+
+    def offset_at(self, seconds: float) -> int:
+        """The first offset appended at that time (seconds since the epoch) or later."""
+        return self._file.offset_at(seconds)
+
+    def read(self, start: int, end: int) -> tuple[list[Record], int]:
+        """Some records from `start` on, and the offset up to which they were looked for."""
+        return self._file.read(start, min(end, start + _READ_RECORDS), _READ_BYTES)
+
+    def fetch(self, offsets: Sequence[int]) -> list[Record]:
+        """These records, as far as they are there."""
+        return self._file.fetch(offsets)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 @dataclass(slots=True)
@@ -341,6 +373,8 @@ class DiskLog:
 
     def _drop_old(self) -> None:
         """Keep to the limits: the oldest blocks go, read or not."""
+        if self._config.keep_seconds:
+            self._trim()
         too_old = self._clock() - self._config.max_seconds
         while block := self._index.oldest_block:
             full = self._index.bytes + self._pending_bytes > self._config.max_bytes and not self._index.single
@@ -355,9 +389,11 @@ class DiskLog:
     def _trim(self) -> None:
         """Let go the blocks that every reader has committed."""
         done = min((reader.committed for reader in self._readers.values()), default=self._index.next)
+        kept_since = self._clock() - self._config.keep_seconds if self._config.keep_seconds else math.inf
         while (
             (block := self._index.oldest_block)
             and block.end <= done
+            and block.newest < kept_since
             and (not self._index.single or done == self._index.next)
         ):
             self._pop_block()

@@ -108,6 +108,32 @@ class LogFile:
             self.close()
             raise StartError(self._sentence("cannot be opened for writing", error)) from error
 
+    def open_to_read(self) -> None:
+        """Open the file for `read`, `fetch`, `bounds` and `offset_at` beside whoever writes. Raises `StartError`."""
+        try:
+            if not self._path.exists():
+                raise StartError(self._sentence("holds no log", "name the folder of a log on disk"))
+            reader = self._reader = self._connection()
+            version = reader.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            self.close()
+            raise StartError(self._sentence("cannot be read", error)) from error
+        if version != _FORMAT:
+            self.close()
+            raise StartError(self._sentence(f"is of format {version}", f"run the version that wrote it, not {_FORMAT}"))
+        reader.execute("PRAGMA query_only = ON")
+
+    def bounds(self) -> tuple[int, int]:
+        """The oldest offset kept and the one after the newest."""
+        first, last = self._of(self._reader).execute("SELECT min(offset), max(offset) FROM records").fetchone()
+        return (first, last + 1) if first is not None else (0, 0)
+
+    def offset_at(self, seconds: float) -> int:
+        """The first offset appended at that time or later; past the end when there is none."""
+        query = "SELECT min(offset) FROM records WHERE appended_at >= ?"
+        found = self._of(self._reader).execute(query, (seconds,)).fetchone()[0]
+        return int(found) if found is not None else self.bounds()[1]
+
     def set_aside(self, error: Exception) -> None:
         """Move the broken file out of the way and begin a new one."""
         self._disconnect()
