@@ -37,7 +37,8 @@ if TYPE_CHECKING:
         tool,
         workflow,
     )
-    from otel_llm.setup import Handle, configure
+    from otel_llm.sessions import session
+    from otel_llm.setup import Handle, configure, flush
 
 # Public name -> the module that has it, imported at first use: `import otel_llm` costs next to nothing.
 _HOMES = {
@@ -48,11 +49,13 @@ _HOMES = {
     "configure": "setup",
     "data_processing": "helpers",
     "embedding": "helpers",
+    "flush": "setup",
     "instrument_fastapi": "fastapi",
     "llm": "helpers",
     "query_expansion": "helpers",
     "rerank": "helpers",
     "retrieval": "helpers",
+    "session": "sessions",
     "span": "helpers",
     "tool": "helpers",
     "watch_hardware": "hardware",
@@ -68,11 +71,13 @@ __all__ = [
     "configure",
     "data_processing",
     "embedding",
+    "flush",
     "instrument_fastapi",
     "llm",
     "query_expansion",
     "rerank",
     "retrieval",
+    "session",
     "span",
     "tool",
     "watch_hardware",

@@ -5,49 +5,28 @@ Handles never raise into the program: a value that cannot be read is left out an
 
 from __future__ import annotations
 
-import functools
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from opentelemetry.trace import Span
 from otel_llm_semconv import attributes as attr
 
-from otel_llm import content
+from otel_llm.content import Mode, as_json, record
 from otel_llm.documents import Document, read_documents
-from otel_llm.responses import Response, read_response
-
-logger = logging.getLogger(__name__)
-
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-_warned: set[str] = set()
-
-
-def guarded(method: _Method) -> _Method:
-    """A method whose failures are logged, once a kind, instead of raised into the program."""
-
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(*args, **kwargs)
-        except Exception as error:  # the program's own work must go on
-            kind = f"{method.__qualname__}: {type(error).__name__}"
-            if kind not in _warned:
-                _warned.add(kind)
-                logger.warning("otel_llm: %s could not record what it was given: %s", method.__qualname__, error)
-            return None
-
-    return call  # type: ignore[return-value]
+from otel_llm.guard import guarded
+from otel_llm.responses import Response, StreamReader, read_response
 
 
 class Handle:
-    """A running step. `span` is OpenTelemetry's own span."""
+    """A running step. `span` is OpenTelemetry's own span, `content` the mode that this step records content in."""
 
-    work: Any = None  # the measurement of a local model's step
+    __slots__ = ("content", "span", "work")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, content: Mode) -> None:
         self.span = span
+        self.content = content
+        self.work: Any = None  # the measurement of a local model's step
 
     @guarded
     def set(self, attributes: Mapping[str, Any]) -> None:
@@ -85,14 +64,15 @@ class Handle:
 class ChatHandle(Handle):
     """A call to a model."""
 
-    def __init__(self, span: Span) -> None:
-        super().__init__(span)
+    __slots__ = ("_began", "_chunks", "_first", "_last", "_stream")
+
+    def __init__(self, span: Span, content: Mode) -> None:
+        super().__init__(span, content)
         self._began = time.perf_counter()
         self._first = 0.0
         self._last = 0.0
         self._chunks = 0
-        self._last_facts: Any = None  # the newest chunk that said something about usage or model
-        self._finish_reason: str | None = None
+        self._stream: StreamReader | None = None
 
     @guarded
     def response(self, response: Any) -> Any:
@@ -101,7 +81,7 @@ class ChatHandle(Handle):
         Understood: OpenAI (chat completions, responses, embeddings), Anthropic, Google, and what has their fields.
         Returns `response`.
         """
-        self._record(read_response(response))
+        self._write(read_response(response))
         return response
 
     @guarded
@@ -113,27 +93,33 @@ class ChatHandle(Handle):
         cached_tokens: int | None = None,
         cache_write_tokens: int | None = None,
         reasoning_tokens: int | None = None,
+        estimated: bool = False,
     ) -> None:
-        """Say the token counts: cached and written ones are part of the input, reasoning part of the output."""
+        """Say the token counts: cached and written ones are part of the input, reasoning part of the output.
+
+        `estimated` marks counts that are not the provider's.
+        """
         self.attribute(attr.GEN_AI_USAGE_INPUT_TOKENS, input_tokens)
         self.attribute(attr.GEN_AI_USAGE_OUTPUT_TOKENS, output_tokens)
         self.attribute(attr.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, cached_tokens)
         self.attribute(attr.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS, cache_write_tokens)
         self.attribute(attr.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, reasoning_tokens)
+        if estimated:
+            self.attribute(attr.OTEL_LLM_USAGE_ESTIMATED, True)
 
     @guarded
     def input(self, messages: str | Sequence[Mapping[str, Any]]) -> None:
-        """Say what is sent to the model: a text, or messages with `role` and `content`; kept if content is on."""
-        if content.captured():
-            self.span.set_attribute(attr.GEN_AI_INPUT_MESSAGES, content.as_json(_messages(messages, "user")))
+        """Say what is sent to the model: a text, or messages with `role` and `content`; kept as content is."""
+        if self.content != "off":
+            record(self.span, attr.GEN_AI_INPUT_MESSAGES, _messages(messages, "user"), self.content)
 
     @guarded
     def output(self, messages: str | Sequence[Mapping[str, Any]]) -> None:
-        """Say what the model answered; kept if content is on."""
-        if content.captured():
-            self.span.set_attribute(attr.GEN_AI_OUTPUT_MESSAGES, content.as_json(_messages(messages, "assistant")))
+        """Say what the model answered; kept as content is."""
+        if self.content != "off":
+            record(self.span, attr.GEN_AI_OUTPUT_MESSAGES, _messages(messages, "assistant"), self.content)
 
-    def _record(self, facts: Response) -> None:
+    def _write(self, facts: Response) -> None:
         self.attribute(attr.GEN_AI_RESPONSE_MODEL, facts.model)
         self.attribute(attr.GEN_AI_RESPONSE_ID, facts.id)
         self.attribute(attr.GEN_AI_RESPONSE_FINISH_REASONS, facts.finish_reasons or None)
@@ -165,6 +151,7 @@ class ChatHandle(Handle):
 
     def begin_stream(self) -> None:
         """Time the chunks from here."""
+        self._stream = StreamReader(with_text=self.content != "off")
         self.attribute(attr.GEN_AI_REQUEST_STREAM, True)
 
     def chunk(self, item: Any) -> None:
@@ -173,11 +160,8 @@ class ChatHandle(Handle):
         if not self._chunks:
             self._first = self._last
         self._chunks += 1
-        if getattr(item, "usage", None) is not None or self._last_facts is None:
-            self._last_facts = item
-        choices = getattr(item, "choices", None)
-        if choices:
-            self._finish_reason = getattr(choices[0], "finish_reason", None) or self._finish_reason
+        if self._stream is not None:
+            self._stream.take(item)
 
     @guarded
     def finish(self) -> None:
@@ -189,10 +173,8 @@ class ChatHandle(Handle):
         if self._chunks > 1:
             per_chunk = (self._last - self._first) / (self._chunks - 1)
             self.span.set_attribute(attr.OTEL_LLM_STREAM_TIME_PER_CHUNK, per_chunk)
-        if not isinstance(self._last_facts, str):
-            self._record(read_response(self._last_facts))
-        if self._finish_reason:
-            self.span.set_attribute(attr.GEN_AI_RESPONSE_FINISH_REASONS, [self._finish_reason])
+        if self._stream is not None:
+            self._write(self._stream.result())
 
 
 class RetrievalHandle(Handle):
@@ -200,9 +182,8 @@ class RetrievalHandle(Handle):
 
     @guarded
     def query(self, text: str) -> None:
-        """Say what is searched for; kept if content is on."""
-        if content.captured():
-            self.span.set_attribute(attr.GEN_AI_RETRIEVAL_QUERY_TEXT, content.cut(text))
+        """Say what is searched for; kept as content is."""
+        record(self.span, attr.GEN_AI_RETRIEVAL_QUERY_TEXT, text, self.content)
 
     @guarded
     def documents(self, documents: Iterable[Any]) -> None:
@@ -215,8 +196,8 @@ class RetrievalHandle(Handle):
         ids = [document.id for document in found if document.id is not None]
         if ids and len(ids) == len(found):
             self.span.set_attribute(attr.OTEL_LLM_RETRIEVAL_DOCUMENT_IDS, ids)
-        if content.captured():
-            self.span.set_attribute(attr.GEN_AI_RETRIEVAL_DOCUMENTS, content.as_json([_shown(one) for one in found]))
+        if self.content != "off":
+            record(self.span, attr.GEN_AI_RETRIEVAL_DOCUMENTS, [_shown(one) for one in found], self.content)
 
     def read(self, result: Any) -> None:
         """Take the documents from a list, or from a dict with `documents`."""
@@ -271,10 +252,9 @@ class QueryExpansionHandle(Handle):
 
     @guarded
     def queries(self, queries: Sequence[str]) -> None:
-        """Say what the query became; the texts are kept if content is on."""
+        """Say what the query became; the texts are kept as content is."""
         self.span.set_attribute(attr.OTEL_LLM_QUERY_EXPANSION_COUNT, len(queries))
-        if content.captured():
-            self.span.set_attribute(attr.OTEL_LLM_QUERY_EXPANSION_QUERIES, [content.cut(one) for one in queries])
+        record(self.span, attr.OTEL_LLM_QUERY_EXPANSION_QUERIES, list(queries), self.content)
 
     def read(self, result: Any) -> None:
         """Take the queries from a returned list."""
@@ -287,15 +267,13 @@ class ToolHandle(Handle):
 
     @guarded
     def arguments(self, arguments: Any) -> None:
-        """Say what the tool is called with; kept if content is on."""
-        if content.captured():
-            self.span.set_attribute(attr.GEN_AI_TOOL_CALL_ARGUMENTS, content.cut(content.as_json(arguments)))
+        """Say what the tool is called with; kept as content is."""
+        record(self.span, attr.GEN_AI_TOOL_CALL_ARGUMENTS, arguments, self.content)
 
     @guarded
     def result(self, result: Any) -> None:
-        """Say what the tool answered; kept if content is on."""
-        if content.captured():
-            self.span.set_attribute(attr.GEN_AI_TOOL_CALL_RESULT, content.cut(content.as_json(result)))
+        """Say what the tool answered; kept as content is."""
+        record(self.span, attr.GEN_AI_TOOL_CALL_RESULT, result, self.content)
 
     def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Take the arguments of the call."""
@@ -309,18 +287,18 @@ class ToolHandle(Handle):
 def _messages(messages: str | Sequence[Mapping[str, Any]], role: str) -> list[dict[str, Any]]:
     """Messages in the conventions' shape: a role and parts."""
     if isinstance(messages, str):
-        return [{"role": role, "parts": [{"type": "text", "content": content.cut(messages)}]}]
+        return [{"role": role, "parts": [{"type": "text", "content": messages}]}]
     shaped = []
     for message in messages:
         if "parts" in message:
             shaped.append(dict(message))
             continue
         said = message.get("content")
-        text = said if isinstance(said, str) else content.as_json(said)
-        shaped.append({"role": message.get("role", role), "parts": [{"type": "text", "content": content.cut(text)}]})
+        text = said if isinstance(said, str) else as_json(said, None)
+        shaped.append({"role": message.get("role", role), "parts": [{"type": "text", "content": text}]})
     return shaped
 
 
 def _shown(document: Document) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": document.id, "score": document.score}
-    return {**shown, "content": content.cut(document.text)} if document.text else shown
+    return {**shown, "content": document.text} if document.text else shown

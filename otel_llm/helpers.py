@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.enums import GenAiOperationName as Operation
 from otel_llm_semconv.enums import OtelLlmOperationName as OurOperation
 
-from otel_llm import content
+from otel_llm.content import Mode
 from otel_llm.handles import (
     ChatHandle,
     ContextHandle,
@@ -21,6 +21,7 @@ from otel_llm.handles import (
     ToolHandle,
 )
 from otel_llm.local_work import measured
+from otel_llm.one_span import EMBEDDING, INFERENCE, RETRIEVAL
 from otel_llm.steps import Step
 
 
@@ -32,6 +33,7 @@ def chat(
     max_tokens: int | None = None,
     conversation_id: str | None = None,
     local: bool = False,
+    content: Mode | None = None,
 ) -> Step[ChatHandle]:
     """One call to a chat model.
 
@@ -42,7 +44,7 @@ def chat(
         max_tokens: Most tokens of the answer, when given.
         conversation_id: The conversation, when there is one. It is never invented.
         local: The model runs in this process; with `watch_hardware` the span says what it used of the GPUs.
-
+        content: What is recorded of this call's texts, when it is not what `configure` says.
     """
     return Step(
         f"{Operation.CHAT} {model}" if model else Operation.CHAT.value,
@@ -56,6 +58,8 @@ def chat(
             attr.GEN_AI_REQUEST_MAX_TOKENS: max_tokens,
             attr.GEN_AI_CONVERSATION_ID: conversation_id,
         },
+        meeting=INFERENCE,
+        content=content,
     )
 
 
@@ -63,9 +67,14 @@ llm = chat
 
 
 def embedding(
-    *, provider: str, model: str | None = None, dimensions: int | None = None, local: bool = False
+    *,
+    provider: str,
+    model: str | None = None,
+    dimensions: int | None = None,
+    local: bool = False,
+    content: Mode | None = None,
 ) -> Step[ChatHandle]:
-    """One call that turns texts into vectors of `dimensions` numbers; `local` as for `chat`."""
+    """One call that turns texts into vectors of `dimensions` numbers; `local` and `content` as for `chat`."""
     return Step(
         f"{Operation.EMBEDDINGS} {model}" if model else Operation.EMBEDDINGS.value,
         measured(ChatHandle) if local else ChatHandle,
@@ -76,29 +85,41 @@ def embedding(
             attr.GEN_AI_REQUEST_MODEL: model,
             attr.GEN_AI_EMBEDDINGS_DIMENSION_COUNT: dimensions,
         },
+        meeting=EMBEDDING,
+        content=content,
     )
 
 
-def retrieval(*, source: str, k: int | None = None, query: str | None = None) -> Step[RetrievalHandle]:
+def retrieval(
+    *, source: str, k: int | None = None, query: str | None = None, content: Mode | None = None
+) -> Step[RetrievalHandle]:
     """One search.
 
     Args:
         source: What is searched: an index, a collection, a table; few different values.
         k: How many documents are asked for.
-        query: What is searched for; kept if content is on.
-
+        query: What is searched for; kept as content is.
+        content: What is recorded of this step's texts, when it is not what `configure` says.
     """
+
+    def handle(span: Span, mode: Mode) -> RetrievalHandle:
+        made = RetrievalHandle(span, mode)
+        if query:
+            made.query(query)
+        return made
+
     return Step(
         f"{Operation.RETRIEVAL} {source}",
-        RetrievalHandle,
+        handle,
         SpanKind.CLIENT,
         {
             attr.GEN_AI_OPERATION_NAME: Operation.RETRIEVAL.value,
             attr.GEN_AI_DATA_SOURCE_ID: source,
             attr.OTEL_LLM_RETRIEVAL_SOURCE: source,
             attr.GEN_AI_RETRIEVAL_TOP_K: k,
-            attr.GEN_AI_RETRIEVAL_QUERY_TEXT: content.cut(query) if query and content.captured() else None,
         },
+        meeting=RETRIEVAL,
+        content=content,
     )
 
 
@@ -118,9 +139,9 @@ def build_context(*, max_tokens: int | None = None) -> Step[ContextHandle]:
     return _ours(OurOperation.BUILD_CONTEXT, ContextHandle, {attr.OTEL_LLM_CONTEXT_MAX_TOKENS: max_tokens})
 
 
-def query_expansion() -> Step[QueryExpansionHandle]:
+def query_expansion(*, content: Mode | None = None) -> Step[QueryExpansionHandle]:
     """The expansion of one query to several."""
-    return _ours(OurOperation.QUERY_EXPANSION, QueryExpansionHandle, {})
+    return _ours(OurOperation.QUERY_EXPANSION, QueryExpansionHandle, {}, content=content)
 
 
 def data_processing(name: str | None = None, *, items: int | None = None) -> Step[Handle]:
@@ -157,7 +178,7 @@ def agent(name: str, *, provider: str | None = None, model: str | None = None) -
     )
 
 
-def tool(name: str, *, call_id: str | None = None) -> Step[ToolHandle]:
+def tool(name: str, *, call_id: str | None = None, content: Mode | None = None) -> Step[ToolHandle]:
     """One call of a tool; `call_id` is the model's id of the call."""
     return Step(
         f"{Operation.EXECUTE_TOOL} {name}",
@@ -168,15 +189,23 @@ def tool(name: str, *, call_id: str | None = None) -> Step[ToolHandle]:
             attr.GEN_AI_TOOL_NAME: name,
             attr.GEN_AI_TOOL_CALL_ID: call_id,
         },
+        content=content,
     )
 
 
 def span(name: str | None = None, *, attributes: Mapping[str, Any] | None = None) -> Step[Handle]:
     """Any other piece of work; a decorated function gives its name when there is none."""
-    return Step(name, Handle, SpanKind.INTERNAL, dict(attributes or {}))
+    return Step(name, Handle, SpanKind.INTERNAL, attributes or {})
 
 
-def _ours(operation: OurOperation, handle: Any, attributes: dict[str, Any], name: str | None = None) -> Step[Any]:
+def _ours(
+    operation: OurOperation,
+    handle: Any,
+    attributes: dict[str, Any],
+    name: str | None = None,
+    content: Mode | None = None,
+) -> Step[Any]:
     """A RAG step that OpenTelemetry has no operation name for."""
     title = f"{operation} {name}" if name else operation.value
-    return Step(title, handle, SpanKind.INTERNAL, {attr.OTEL_LLM_OPERATION_NAME: operation.value, **attributes})
+    attributes = {attr.OTEL_LLM_OPERATION_NAME: operation.value, **attributes}
+    return Step(title, handle, SpanKind.INTERNAL, attributes, content=content)

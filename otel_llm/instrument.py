@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
 from otel_llm.fastapi import STABILITY_VARIABLE, instrument_class
@@ -16,7 +16,7 @@ from otel_llm.fastapi import STABILITY_VARIABLE, instrument_class
 logger = logging.getLogger(__name__)
 
 
-def instrument_libraries(which: bool | Iterable[str]) -> dict[str, str]:
+def instrument_libraries(which: bool | Iterable[str] | Mapping[str, str]) -> dict[str, str]:
     """Instrument the libraries named by `which` (True: all that are known); returns what became of each."""
     if which is False:
         return {}

@@ -6,8 +6,8 @@ input leaves out cached tokens and Google's output leaves out thoughts; both are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -43,6 +43,82 @@ def read_response(response: Any) -> Response:
         _read_google(google, found)
     found.text = _answer(response)
     return found
+
+
+class StreamReader:
+    """Reads the chunks of a stream: next to nothing for each, what they said once at the end.
+
+    Understood are chunks of OpenAI (chat completions, responses), Anthropic and Google, dicts of their shapes, texts.
+    """
+
+    __slots__ = ("_class", "_finish", "_last", "_take", "_telling", "_texts", "_with_text")
+
+    def __init__(self, *, with_text: bool) -> None:
+        self._with_text = with_text
+        self._texts: list[str] = []
+        self._telling: list[Any] = []  # what said something of usage, model or id
+        self._last: Any = None
+        self._finish: str | None = None
+        self._class: type | None = None
+        self._take: Callable[[Any], None] = self._take_any
+
+    def take(self, item: Any) -> None:
+        """Take one chunk; what cannot be read is passed over."""
+        if item.__class__ is not self._class:
+            self._class = item.__class__
+            self._take = self._take_choices if _get(item, "choices") is not None else self._take_any
+        try:
+            self._take(item)
+        except Exception:  # a chunk of a shape of its own
+            self._last = item
+
+    def _take_choices(self, item: Any) -> None:
+        """OpenAI's chat completions, and what is compatible."""
+        self._last = item
+        if _get(item, "usage") is not None:
+            self._telling.append(item)
+        choices = _get(item, "choices")
+        if not choices:
+            return
+        first = choices[0]
+        if reason := _get(first, "finish_reason"):
+            self._finish = str(reason)
+        if self._with_text and (text := _get(_get(first, "delta"), "content")):
+            self._texts.append(text)
+
+    def _take_any(self, item: Any) -> None:
+        if isinstance(item, str):
+            self._texts.append(item)
+            return
+        self._last = item
+        inner = next((one for key in ("response", "message") if (one := _get(item, key)) is not None), None)
+        for one in (inner, item):  # Anthropic's first event and OpenAI's last hold a message
+            if one is not None and (_get(one, "usage") is not None or _get(one, "usage_metadata") is not None):
+                self._telling.append(one)
+        delta = _get(item, "delta")
+        if reason := _get(delta, "stop_reason"):
+            self._finish = str(reason)
+        text = delta if isinstance(delta, str) else _get(delta, "text") or _get(item, "text")
+        if self._with_text and isinstance(text, str):
+            self._texts.append(text)
+
+    def result(self) -> Response:
+        """What all chunks together said; of several counts the later, of input tokens the larger."""
+        found = Response()
+        # Google repeats its counts in each chunk, Anthropic's first event alone has the input.
+        for told in (*self._telling[:1], *self._telling[-1:]) or (self._last,):
+            said = read_response(told)
+            most = max(found.input_tokens or 0, said.input_tokens or 0)
+            for one in fields(Response):
+                value = getattr(said, one.name)
+                if value is not None and value != []:
+                    setattr(found, one.name, value)
+            found.input_tokens = most or found.input_tokens
+        if self._finish:
+            found.finish_reasons = [self._finish]
+        if self._texts:
+            found.text = "".join(self._texts)
+        return found
 
 
 def _read_finish(response: Any, found: Response) -> None:
@@ -89,7 +165,9 @@ def _answer(response: Any) -> str | None:
 
 
 def _get(thing: Any, key: str) -> Any:
-    return thing.get(key) if isinstance(thing, Mapping) else getattr(thing, key, None)
+    if isinstance(thing, dict) or (not hasattr(thing, "__dict__") and isinstance(thing, Mapping)):
+        return thing.get(key)
+    return getattr(thing, key, None)
 
 
 def _text(thing: Any, *keys: str) -> str | None:

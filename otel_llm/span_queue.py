@@ -9,26 +9,28 @@ queue and a thread of its own.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from otel_llm_semconv.attributes import CONTENT, OTEL_LLM_CONTENT_DROPPED
 
+from otel_llm.guard import warn_once
+from otel_llm.masking import masked, rebuilt
+from otel_llm.settings import MAX_QUEUE_BYTES
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.trace.export import SpanExporter
 
-logger = logging.getLogger(__name__)
+    from otel_llm.settings import Mask
 
-MAX_QUEUE_BYTES = 64 * 1024 * 1024
 MAX_QUEUE_SPANS = 20_000
 MAX_BATCH_SPANS = 512
 MAX_BATCH_BYTES = 4 * 1024 * 1024
@@ -50,11 +52,15 @@ class SpanQueue(SpanProcessor):
         *,
         max_bytes: int = MAX_QUEUE_BYTES,
         max_spans: int = MAX_QUEUE_SPANS,
+        max_batch_spans: int = MAX_BATCH_SPANS,
         flush_seconds: float = FLUSH_SECONDS,
+        mask: Mask | None = None,
     ) -> None:
         self._make_exporter = make_exporter
         self._max_bytes = max_bytes
         self._max_spans = max_spans
+        self._max_batch_spans = max_batch_spans
+        self._mask = mask
         self._flush_seconds = flush_seconds
         self.ended_spans = 0  # sampled spans that ended
         self.exported_spans = 0
@@ -71,7 +77,8 @@ class SpanQueue(SpanProcessor):
         os.register_at_fork(after_in_child=after_fork)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler that flushes may have interrupted this very thread inside `on_end`.
+        self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
         self._spans: deque[tuple[ReadableSpan, int]] = deque()
         self._bytes = 0
@@ -115,7 +122,7 @@ class SpanQueue(SpanProcessor):
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="otel-llm-spans", daemon=True)
                 self._thread.start()
-            elif len(self._spans) >= MAX_BATCH_SPANS or self._bytes >= MAX_BATCH_BYTES:
+            elif len(self._spans) >= self._max_batch_spans or self._bytes >= MAX_BATCH_BYTES:
                 self._wake.notify_all()
 
     def _stripped(self, span: ReadableSpan, size: int) -> tuple[ReadableSpan, int]:
@@ -171,21 +178,27 @@ class SpanQueue(SpanProcessor):
                 batch = self._next_batch()
                 if not batch:
                     return
-                try:
-                    result = exporter.export(batch)
-                    exported = result.name == "SUCCESS"
-                except Exception:
-                    logger.debug("exporting %d spans failed", len(batch), exc_info=True)
-                    exported = False
+                exported = self._export(exporter, batch)
                 with self._lock:
                     self._busy = False
-                    if exported:
-                        self.exported_spans += len(batch)
-                    else:
-                        self.dropped_spans += len(batch)
+                    self.exported_spans += exported
+                    self.dropped_spans += len(batch) - exported
                     self._wake.notify_all()
         finally:
             context_api.detach(token)
+
+    def _export(self, exporter: SpanExporter, batch: list[ReadableSpan]) -> int:
+        """Send a batch; returns how many of it went. One span that cannot be encoded does not take others with it."""
+        try:
+            sent = batch if self._mask is None else [masked(span, self._mask) for span in batch]
+            result = exporter.export(sent)
+        except Exception as error:  # the exporter's answer to a failed request is no exception, so this is the data
+            if len(batch) > 1 and not self._closed:
+                half = len(batch) // 2
+                return self._export(exporter, batch[:half]) + self._export(exporter, batch[half:])
+            warn_once(f"a span could not be sent: {error}", f"export: {type(error).__name__}")
+            return 0
+        return len(batch) if result.name == "SUCCESS" else 0
 
     def _next_batch(self) -> list[ReadableSpan]:
         """Wait for spans and take one batch of them; empty when the queue is closed and drained."""
@@ -201,7 +214,7 @@ class SpanQueue(SpanProcessor):
             size = 0
             while (
                 self._spans
-                and len(batch) < MAX_BATCH_SPANS
+                and len(batch) < self._max_batch_spans
                 and (not batch or size + self._spans[0][1] < MAX_BATCH_BYTES)
             ):
                 span, bytes_of_span = self._spans.popleft()
@@ -215,43 +228,45 @@ class SpanQueue(SpanProcessor):
     def _is_due(self, began: float) -> bool:
         if not self._spans:
             return False
-        full = len(self._spans) >= MAX_BATCH_SPANS or self._bytes >= MAX_BATCH_BYTES
+        full = len(self._spans) >= self._max_batch_spans or self._bytes >= MAX_BATCH_BYTES
         return full or self._hurry or self._closed or time.monotonic() - began >= self._flush_seconds
 
 
 def _size(span: ReadableSpan) -> int:
     """About how many bytes `span` holds in memory."""
-    size = _BYTES_PER_SPAN
-    for value in (span.attributes or {}).values():
-        size += _BYTES_PER_ATTRIBUTE + (len(value) if isinstance(value, (str, bytes, tuple)) else 0)
+    size = _BYTES_PER_SPAN + _bytes_of(_attributes(span))
     for event in span.events:
-        size += _BYTES_PER_SPAN
-        for value in (event.attributes or {}).values():
-            size += _BYTES_PER_ATTRIBUTE + (len(value) if isinstance(value, (str, bytes, tuple)) else 0)
+        size += _BYTES_PER_SPAN + _bytes_of(event.attributes or {})
     return size
 
 
+def _bytes_of(attributes: Mapping[str, Any]) -> int:
+    size = _BYTES_PER_ATTRIBUTE * len(attributes)
+    for value in attributes.values():
+        kind = value.__class__
+        if kind is str or kind is tuple or kind is bytes:
+            size += len(value)
+            if kind is tuple and value and value[0].__class__ is str:
+                size += sum(map(len, value))
+    return size
+
+
+def _attributes(span: ReadableSpan) -> Mapping[str, Any]:
+    """The attributes of an ended span as a plain dict; its public view costs a lock and a call for each key."""
+    try:
+        return span._attributes._dict  # type: ignore[no-any-return,union-attr] # noqa: SLF001
+    except AttributeError:
+        return span.attributes or {}
+
+
 def _has_content(span: ReadableSpan) -> bool:
-    return not CONTENT.isdisjoint(span.attributes or ()) or any(
-        not CONTENT.isdisjoint(event.attributes or ()) for event in span.events
-    )
+    if not _attributes(span).keys().isdisjoint(CONTENT):
+        return True
+    return any(not CONTENT.isdisjoint(event.attributes or ()) for event in span.events)
 
 
 def _without_content(span: ReadableSpan) -> ReadableSpan:
     """The span without content in its attributes and without events that have any, marked."""
     attributes = {key: value for key, value in (span.attributes or {}).items() if key not in CONTENT}
     attributes[OTEL_LLM_CONTENT_DROPPED] = True
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=attributes,
-        events=[event for event in span.events if CONTENT.isdisjoint(event.attributes or ())],
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
+    return rebuilt(span, attributes, [one for one in span.events if CONTENT.isdisjoint(one.attributes or ())])

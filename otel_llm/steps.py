@@ -15,8 +15,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
-import logging
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -26,11 +25,13 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.enums import OtelLlmOutcome as Outcome
 
+from otel_llm import content as content_module
 from otel_llm import local_work
+from otel_llm.content import Mode
+from otel_llm.guard import warn_once
 from otel_llm.handles import Handle
-from otel_llm.setup import tracer
-
-logger = logging.getLogger(__name__)
+from otel_llm.one_span import InnerSpan, Meeting, announce, outer_data, read_back
+from otel_llm.providers import tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,12 +45,21 @@ class Step(Generic[H]):
     """One kind of step, ready to be used: `with step as handle:`, `async with`, or `@step` on a function."""
 
     def __init__(
-        self, name: str | None, handle: Callable[[Span], H], kind: SpanKind, attributes: dict[str, Any]
+        self,
+        name: str | None,
+        handle: Callable[[Span, Mode], H],
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+        *,
+        meeting: Meeting | None = None,
+        content: Mode | None = None,
     ) -> None:
-        self._name = name
+        self._name = name if name is None or isinstance(name, str) else str(name)
         self._make_handle = handle
         self._kind = kind
-        self._attributes = {key: value for key, value in attributes.items() if value is not None}
+        self._attributes = _attributes(attributes)
+        self._meeting = meeting
+        self._content = _mode(content)
         self._running: list[Run[H]] = []
 
     def __enter__(self) -> H:
@@ -61,9 +71,17 @@ class Step(Generic[H]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        run = self._running.pop()
+        run = self._running.pop(self._innermost())
         run.leave()
         run.end(error)
+
+    def _innermost(self) -> int:
+        """Which of the runs under way is left now: one step may be entered by several tasks or threads at once."""
+        current = context_api.get_current()
+        for index in range(len(self._running) - 1, -1, -1):
+            if self._running[index].is_current(current):
+                return index
+        return -1
 
     async def __aenter__(self) -> H:
         return self.__enter__()
@@ -74,15 +92,20 @@ class Step(Generic[H]):
         self.__exit__(kind, error, traceback)
 
     def run(self, default_name: str = "") -> Run[H]:
-        """Start one span of this kind."""
+        """Start one span of this kind; inside an official instrumentation's span of the same call, none."""
+        mode = self._content or content_module.mode()
+        if self._meeting is not None and (data := outer_data(self._meeting)) is not None:
+            inner = InnerSpan(data)
+            inner.set_attributes(self._attributes)
+            return Run(inner, self._make_handle(inner, mode), None)
         span = tracer().start_span(self._name or default_name or "step", kind=self._kind, attributes=self._attributes)
-        return Run(span, self._make_handle(span))
+        return Run(span, self._make_handle(span, mode), self._meeting)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate `function`: each call is one span, named after the function when the step has no name."""
         name = getattr(function, "__qualname__", repr(function)).rpartition("<locals>.")[2]
-        if isinstance(function, type):
-            logger.warning("otel_llm: a class cannot be traced as a step (seen: %s); decorate its methods", name)
+        if isinstance(function, type) or not callable(function):
+            warn_once(f"{name} is no function and cannot be traced as a step; if it is a class, decorate its methods")
             return function
         if inspect.isasyncgenfunction(function):
             return cast("Callable[P, R]", self._decorate_async_generator(function, name))
@@ -94,13 +117,15 @@ class Step(Generic[H]):
         @functools.wraps(function)
         def traced(*args: P.args, **kwargs: P.kwargs) -> R:
             run = self.run(name)
-            run.handle.called(function, args, kwargs)
+            run.called(function, args, kwargs)
+            run.enter()
             try:
-                with trace.use_span(run.span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
-                    result = function(*args, **kwargs)
+                result = function(*args, **kwargs)
             except BaseException as error:
+                run.leave()
                 run.end(error)
                 raise
+            run.leave()
             return cast("R", run.returned(result))
 
         return traced
@@ -109,13 +134,15 @@ class Step(Generic[H]):
         @functools.wraps(function)
         async def traced(*args: Any, **kwargs: Any) -> Any:
             run = self.run(name)
-            run.handle.called(function, args, kwargs)
+            run.called(function, args, kwargs)
+            run.enter()
             try:
-                with trace.use_span(run.span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
-                    result = await function(*args, **kwargs)
+                result = await function(*args, **kwargs)
             except BaseException as error:
+                run.leave()
                 run.end(error)
                 raise
+            run.leave()
             return run.returned(result)
 
         return traced
@@ -124,7 +151,7 @@ class Step(Generic[H]):
         @functools.wraps(function)
         def traced(*args: Any, **kwargs: Any) -> Any:
             run = self.run(name)
-            run.handle.called(function, args, kwargs)
+            run.called(function, args, kwargs)
             return Stream(function(*args, **kwargs), run)
 
         return traced
@@ -133,7 +160,7 @@ class Step(Generic[H]):
         @functools.wraps(function)
         def traced(*args: Any, **kwargs: Any) -> Any:
             run = self.run(name)
-            run.handle.called(function, args, kwargs)
+            run.called(function, args, kwargs)
             return AsyncStream(function(*args, **kwargs), run)
 
         return traced
@@ -142,33 +169,54 @@ class Step(Generic[H]):
 class Run(Generic[H]):
     """One span of a step, ended exactly once."""
 
-    __slots__ = ("_before", "_context", "_ended", "handle", "span")
+    __slots__ = ("_before", "_context", "_data", "_ended", "_meeting", "handle", "span")
 
-    def __init__(self, span: Span, handle: H) -> None:
+    def __init__(self, span: Span, handle: H, meeting: Meeting | None) -> None:
         self.span = span
         self.handle = handle
+        self._meeting = meeting
+        self._data: Any = None  # what inner calls of the same kind publish to
         self._ended = False
         self._context: context_api.Context | None = None
         self._before: context_api.Context | None = None
 
+    def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A decorated function is about to be called."""
+        try:
+            self.handle.called(function, args, kwargs)
+        except Exception as error:  # what an argument does when it is looked at is not the program's doing
+            warn_once(f"the arguments of {function!r} could not be read: {type(error).__name__}")
+
     def enter(self) -> None:
         """Make the span current."""
+        if isinstance(self.span, InnerSpan):
+            return
         self._before = context_api.get_current()
         self._context = trace.set_span_in_context(self.span, self._before)
+        if self._meeting is not None:
+            self._context, self._data = announce(self._meeting, self._context, self.handle.content)
         context_api.attach(self._context)
+
+    def is_current(self, context: context_api.Context) -> bool:
+        """Whether `context` is the one that was entered."""
+        return context is self._context
 
     def leave(self) -> None:
         """Make current what was before; does nothing where the span is not current, as in another task."""
-        if self._before is not None and context_api.get_current() is self._context:
+        if self._before is None:
+            return
+        current = context_api.get_current()
+        if current is self._context or trace.get_current_span(current) is self.span:
             context_api.attach(self._before)
 
     def returned(self, result: Any) -> Any:
         """End with a function's result; a stream that was returned is wrapped and ends the span when it ends."""
-        if self.handle.is_stream(result):
-            if hasattr(result, "__aiter__"):
-                return AsyncStream(result, self)
-            return Stream(result, self)
-        self.handle.read(result)
+        try:
+            if self.handle.is_stream(result):
+                return AsyncStream(result, self) if hasattr(result, "__aiter__") else Stream(result, self)
+            self.handle.read(result)
+        except Exception as error:  # a result with a mind of its own
+            warn_once(f"a result of {type(result).__name__} could not be read: {type(error).__name__}")
         self.end(None)
         return result
 
@@ -177,19 +225,49 @@ class Run(Generic[H]):
         if self._ended:
             return
         self._ended = True
-        self.handle.finish()
-        local_work.finish(self.handle)
-        if error is None:
-            outcome = Outcome.OK
-        elif isinstance(error, _STOPPED):
-            outcome = Outcome.CANCELLED
-        else:
-            outcome = Outcome.ERROR
-            self.span.record_exception(error)
-            self.span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"[:500]))
-            self.span.set_attribute(attr.ERROR_TYPE, _error_type(error))
-        self.span.set_attribute(attr.OTEL_LLM_OUTCOME, outcome.value)
+        try:
+            self.handle.finish()
+            if self.handle.work is not None:
+                local_work.finish(self.handle)
+            if self._data is not None:
+                read_back(self._data, self.span, self.handle.content)
+            if error is None:
+                self.span.set_attribute(attr.OTEL_LLM_OUTCOME, _OK)
+            else:
+                self._fail(error)
+        except Exception as mistake:  # an exception whose text cannot be had, for example
+            warn_once(f"a step could not be finished: {type(mistake).__name__}")
         self.span.end()
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, _STOPPED):
+            self.span.set_attribute(attr.OTEL_LLM_OUTCOME, Outcome.CANCELLED.value)
+            return
+        self.span.set_attributes({attr.OTEL_LLM_OUTCOME: Outcome.ERROR.value, attr.ERROR_TYPE: _error_type(error)})
+        try:
+            said = f"{type(error).__name__}: {error}"[:500]
+        except Exception:
+            said = type(error).__name__
+        self.span.set_status(Status(StatusCode.ERROR, said))
+        self.span.record_exception(error)
+
+
+_OK = Outcome.OK.value
+
+
+def _attributes(attributes: Any) -> dict[str, Any]:
+    try:
+        return {str(key): value for key, value in attributes.items() if value is not None}
+    except Exception:
+        warn_once(f"attributes are {type(attributes).__name__}, no mapping; they are left out")
+        return {}
+
+
+def _mode(mode: Any) -> Mode | None:
+    if mode is None or mode in content_module.MODES:
+        return cast("Mode | None", mode)
+    warn_once(f"content is {mode!r}; use one of {', '.join(content_module.MODES)}; the step records none")
+    return "off"
 
 
 def _error_type(error: BaseException) -> str:

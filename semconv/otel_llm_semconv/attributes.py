@@ -413,8 +413,20 @@ OTEL_LLM_CHUNKING_METHOD: Final = "otel_llm.chunking.method"
 OTEL_LLM_CHUNKING_OVERLAP: Final = "otel_llm.chunking.overlap"
 """Overlap of neighbouring chunks."""
 
+OTEL_LLM_CONTENT_DOCUMENTS_BYTES: Final = "otel_llm.content.documents_bytes"
+"""Size of the documents whose content was not recorded."""
+
 OTEL_LLM_CONTENT_DROPPED: Final = "otel_llm.content.dropped"
 """True when content was removed from the span before it left the program."""
+
+OTEL_LLM_CONTENT_INPUT_BYTES: Final = "otel_llm.content.input_bytes"
+"""Size of the input whose content was not recorded."""
+
+OTEL_LLM_CONTENT_OUTPUT_BYTES: Final = "otel_llm.content.output_bytes"
+"""Size of the output whose content was not recorded."""
+
+OTEL_LLM_CONTENT_QUERY_BYTES: Final = "otel_llm.content.query_bytes"
+"""Size of the query whose text was not recorded."""
 
 OTEL_LLM_CONTEXT_DOCUMENT_COUNT: Final = "otel_llm.context.document_count"
 """Documents that made it into the context."""
@@ -584,6 +596,9 @@ OTEL_LLM_LORA_TOTAL_PARAMETER_COUNT: Final = "otel_llm.lora.total_parameter_coun
 
 OTEL_LLM_LORA_TRAINABLE_PARAMETER_COUNT: Final = "otel_llm.lora.trainable_parameter_count"
 """Parameters that are trained."""
+
+OTEL_LLM_METADATA: Final = "otel_llm.metadata"
+"""What the program said of its session, one attribute for each key."""
 
 OTEL_LLM_OPERATION_NAME: Final = "otel_llm.operation.name"
 """The RAG step for which OpenTelemetry has no operation name.

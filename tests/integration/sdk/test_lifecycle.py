@@ -142,4 +142,4 @@ def test_wrong_arguments_are_told_at_once() -> None:
     text = "import otel_llm; otel_llm.configure(content='loud')"
     ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert "content is 'loud'; use 'off' or 'full'" in ended.stderr
+    assert "content is 'loud'; use 'off' or 'metadata' or 'full'" in ended.stderr

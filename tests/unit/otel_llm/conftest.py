@@ -10,7 +10,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from otel_llm import content, handles
+from otel_llm import content, guard
+from otel_llm.sessions import SessionProcessor
 
 _exporter = InMemorySpanExporter()
 
@@ -18,6 +19,7 @@ _exporter = InMemorySpanExporter()
 @pytest.fixture(scope="session", autouse=True)
 def _provider() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SessionProcessor())
     provider.add_span_processor(SimpleSpanProcessor(_exporter))
     trace.set_tracer_provider(provider)
 
@@ -27,6 +29,6 @@ def spans() -> Iterator[InMemorySpanExporter]:
     """`spans.get_finished_spans()`: what ended in this test."""
     _exporter.clear()
     content.configure("off", {})
-    handles._warned.clear()
+    guard.forget()
     yield _exporter
     content.configure("off", {})

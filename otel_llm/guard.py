@@ -1,0 +1,48 @@
+"""What is wrong with something given to us is said once a kind, and never raised into the program."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+logger = logging.getLogger("otel_llm")
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+_warned: set[str] = set()
+
+
+def warn_once(sentence: str, kind: str = "") -> None:
+    """Log a warning, once for each `kind` (default: for each sentence)."""
+    if (kind or sentence) not in _warned:
+        _warned.add(kind or sentence)
+        logger.warning("otel_llm: %s", sentence)
+
+
+def forget() -> None:
+    """Warn of everything again; for tests."""
+    _warned.clear()
+
+
+def guarded(method: Method) -> Method:
+    """A method whose failures are logged, once a kind, instead of raised into the program; it then returns None."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except Exception as error:  # the program's own work must go on
+            name = method.__qualname__
+            warn_once(f"{name} could not record what it was given: {_said(error)}", f"{name}: {type(error).__name__}")
+            return None
+
+    return call  # type: ignore[return-value]
+
+
+def _said(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return type(error).__name__
