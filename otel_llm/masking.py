@@ -13,7 +13,7 @@ from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
-from otel_llm_semconv.attributes import CONTENT, EXCEPTION_MESSAGE
+from otel_llm_semconv.attributes import CONTENT, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE
 
 from otel_llm.guard import warn_once
 from otel_llm.settings import Mask
@@ -21,7 +21,7 @@ from otel_llm.settings import Mask
 WITHHELD = "[withheld: the mask failed]"
 STATUS = "status"  # the key that the mask gets for the text of a status
 
-_EXCEPTION = frozenset({EXCEPTION_MESSAGE, "exception.stacktrace"})
+_EXCEPTION = frozenset({EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE})
 
 
 def masked(span: ReadableSpan, mask: Mask) -> ReadableSpan:

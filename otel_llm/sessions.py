@@ -237,7 +237,7 @@ def _host_of(span: trace.Span) -> str | None:
 
 
 _OLD_HOST = "net.peer.name"  # instrumentations before the stable HTTP conventions
-_URLS = ("url.full", "http.url")
+_URLS = (attr.URL_FULL, "http.url")
 
 
 def propagate_sessions(keys: Iterable[str], hosts: Iterable[str]) -> None:
