@@ -9,8 +9,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from otel_llm_collector.contract import Destination, History, Log
+from otel_llm_collector.deliver.debug import Debug, DebugSettings
+from otel_llm_collector.deliver.file import File, FileSettings
+from otel_llm_collector.deliver.mlflow import Mlflow, MlflowSettings
+from otel_llm_collector.deliver.opik import Opik, OpikSettings
 from otel_llm_collector.deliver.otlp_grpc import OtlpGrpc, OtlpGrpcSettings
 from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
+from otel_llm_collector.deliver.phoenix import Phoenix, PhoenixSettings
 from otel_llm_collector.log.disk import DiskHistory, DiskLog, DiskLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 
@@ -36,8 +41,13 @@ class LogKind:
 
 
 EXPORTERS: dict[str, Exporter] = {
+    "debug": Exporter(DebugSettings, Debug),
+    "file": Exporter(FileSettings, File),
+    "mlflow": Exporter(MlflowSettings, Mlflow),
+    "opik": Exporter(OpikSettings, Opik),
     "otlp_grpc": Exporter(OtlpGrpcSettings, OtlpGrpc),
     "otlp_http": Exporter(OtlpHttpSettings, OtlpHttp),
+    "phoenix": Exporter(PhoenixSettings, Phoenix),
 }
 
 LOGS: dict[str, LogKind] = {

@@ -174,6 +174,7 @@ class Parcel:
     signal: Signal
     payload: bytes
     items: int
+    headers: Mapping[str, str] = field(default_factory=dict)  # of this request, besides those of its destination
 
 
 @dataclass(frozen=True, slots=True)

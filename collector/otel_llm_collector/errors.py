@@ -8,6 +8,7 @@
     |   +-- TooLarge           over a size limit (413 / RESOURCE_EXHAUSTED without RetryInfo)
     |   +-- Unacceptable       a backend refuses what a request holds; part of it may pass
     +-- Retryable(after)       may succeed later; `after` is the delay in seconds that the other side asked for
+        +-- NotYet             the backend is well; what this request needs there has not arrived
 
 A sentence has four parts: where, what is wrong, the value seen, what would be right.
 """
@@ -70,3 +71,7 @@ class Retryable(CollectorError):
     def __init__(self, message: str, after: float | None = None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class NotYet(Retryable):
+    """The backend is well, but what this request needs there has not arrived."""

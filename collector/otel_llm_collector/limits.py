@@ -71,3 +71,16 @@ DISK_LOG_SECONDS = 7 * 86400.0
 
 # read again: the newest records on disk are also held in memory up to this size, for the readers that keep up
 DISK_LOG_TAIL_BYTES = 32 * MIB
+
+# look up again: attribute names whose way through a profile is remembered; further ones are looked up each time
+MAX_PROFILE_NAMES = 4096
+
+# forget: traces whose ids are remembered for scores that come later; the oldest leave first, their scores are refused
+MAX_OPIK_TRACES = 1_000_000
+
+# rotate: a file of the `file` destination is closed at this size, and the oldest files go
+FILE_BYTES = 100 * MIB
+FILES = 10
+
+# make again: scores that a repeated request does not make twice in MLflow; the oldest leave first
+MAX_REMEMBERED_SCORES = 10_000

@@ -234,7 +234,7 @@ class HttpSink(Sink):
         self._connections.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                method, path, headers, body = await _read_request(reader)
+                method, path, headers, body = await read_request(reader)
                 if not await self._respond(writer, method, path, headers, body):
                     break
         self._connections.discard(writer)
@@ -256,7 +256,7 @@ class HttpSink(Sink):
         if isinstance(behaviour, Drip):
             await self._drip(writer, behaviour.seconds)
             return False
-        await _write(writer, *self._answer(behaviour, method, path, headers, body))
+        await write_response(writer, *self._answer(behaviour, method, path, headers, body))
         return True
 
     def _answer(
@@ -290,7 +290,8 @@ class HttpSink(Sink):
             await asyncio.sleep(seconds)
 
 
-async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], bytes]:
+async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], bytes]:
+    """Method, path, headers in lower case and body of the next request on a connection."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     method, path, _ = first.split(" ", 2)
@@ -340,7 +341,8 @@ def _decompressed(encoding: str, body: bytes) -> bytes:
     return body
 
 
-async def _write(writer: asyncio.StreamWriter, status: int, headers: dict[str, str], body: bytes) -> None:
+async def write_response(writer: asyncio.StreamWriter, status: int, headers: dict[str, str], body: bytes) -> None:
+    """Answer a request."""
     lines = [f"HTTP/1.1 {status} -", f"content-length: {len(body)}", *(f"{k}: {v}" for k, v in headers.items())]
     writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
     await writer.drain()

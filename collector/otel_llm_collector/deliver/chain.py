@@ -1,4 +1,6 @@
-"""What happens to a record between the log and a backend: filter -> content -> split -> bisect -> retry -> send.
+"""What happens to a record between the log and a backend.
+
+filter -> content -> scores -> route -> profile -> split -> bisect -> retry -> send.
 
 `compose` is the one place that orders these steps. Each takes a parcel and the record's entry in the books, and sees to
 it that every item is handed on, counted as sent, or counted as dropped.
@@ -6,31 +8,30 @@ it that every item is handed on, counted as sent, or counted as dropped.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 
-from otel_llm_collector import limits
-from otel_llm_collector.contract import Destination, Parcel, Receipt
+from otel_llm_collector.contract import Destination, Parcel, Receipt, Signal
+from otel_llm_collector.deliver.aside import aside
 from otel_llm_collector.deliver.bisect import Bisector, Result, Send
 from otel_llm_collector.deliver.books import Books, Entry
 from otel_llm_collector.deliver.breaker import Breaker
 from otel_llm_collector.deliver.content import without_content
 from otel_llm_collector.deliver.dead_letters import DeadLetters
 from otel_llm_collector.deliver.filter import Filter
+from otel_llm_collector.deliver.profile import CompiledProfile
 from otel_llm_collector.deliver.retry import Timing, send_with_retry
+from otel_llm_collector.deliver.route import routed
+from otel_llm_collector.deliver.scores import only_scores
 from otel_llm_collector.deliver.settings import Content, DestinationSettings, RetrySettings
 from otel_llm_collector.deliver.split import split
-from otel_llm_collector.errors import Permanent, Retryable
+from otel_llm_collector.errors import NotYet, Permanent, Retryable
 
 logger = logging.getLogger(__name__)
 
 Step = Callable[[Parcel, Entry], Awaitable[None]]
 Drop = Callable[[Parcel, Entry, str, str], Awaitable[None]]
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(slots=True)
@@ -56,6 +57,12 @@ def compose(
     send = _retried(name, destination.send, retry, books, condition, time)
     step = _observed(name, Bisector(send, time.clock), drop)
     step = _split(step, settings.max_request_bytes, drop)
+    if settings.profile is not None:
+        step = _shaped(step, settings.profile.compiled(settings.resource_attributes()))
+    if settings.routes():
+        step = _routed(step, settings.routes())
+    if settings.scores_only:
+        step = _only_scores(step)
     if settings.content is Content.DROP:
         step = _without_content(step)
     if settings.filter is not None:
@@ -76,7 +83,38 @@ def _filtered(following: Step, chosen: Filter) -> Step:
 def _without_content(following: Step) -> Step:
     async def step(parcel: Parcel, entry: Entry) -> None:
         payload = await aside(parcel.payload, lambda: without_content(parcel.signal, parcel.payload))
-        await following(Parcel(parcel.signal, payload, parcel.items), entry)
+        await following(replace(parcel, payload=payload), entry)
+
+    return step
+
+
+def _shaped(following: Step, profile: CompiledProfile) -> Step:
+    async def step(parcel: Parcel, entry: Entry) -> None:
+        if parcel.signal is Signal.TRACES:
+            payload = await aside(parcel.payload, lambda: profile.apply(parcel.payload))
+            parcel = replace(parcel, payload=payload)
+        await following(parcel, entry)
+
+    return step
+
+
+def _routed(following: Step, routes: Mapping[str, str]) -> Step:
+    async def step(parcel: Parcel, entry: Entry) -> None:
+        for part in await aside(parcel.payload, lambda: routed(parcel, routes)):
+            await following(part, entry)
+
+    return step
+
+
+def _only_scores(following: Step) -> Step:
+    async def step(parcel: Parcel, entry: Entry) -> None:
+        if parcel.signal is not Signal.LOGS:
+            await following(parcel, entry)
+            return
+        scores = only_scores(parcel)
+        entry.dropped(parcel.items - (scores.items if scores else 0), "no_score", intentional=True)
+        if scores:
+            await following(scores, entry)
 
     return step
 
@@ -139,7 +177,7 @@ def _retried(name: str, send: Send, retry: RetrySettings, books: Books, conditio
             with books.sending(name):
                 receipt = await send(parcel)
             answered = True
-        except Permanent:
+        except (Permanent, NotYet):
             answered = True
             raise
         except Retryable as error:
@@ -169,10 +207,3 @@ def _retried(name: str, send: Send, retry: RetrySettings, books: Books, conditio
             condition.retrying -= failed
 
     return sent
-
-
-async def aside(payload: bytes, work: Callable[[], _Result]) -> _Result:
-    """`work` on `payload`, in a thread when it is large, so that the other readers go on."""
-    if len(payload) < limits.INLINE_REQUEST_BYTES:
-        return work()
-    return await asyncio.to_thread(work)

@@ -17,7 +17,7 @@ from otel_llm_collector._version import __version__
 from otel_llm_collector.config_types import Endpoint
 from otel_llm_collector.contract import Parcel, Receipt, Signal
 from otel_llm_collector.deliver.otlp import SHAPES, receipt
-from otel_llm_collector.deliver.settings import Compression, DestinationSettings
+from otel_llm_collector.deliver.settings import Compression, NetworkSettings
 from otel_llm_collector.errors import Permanent, Retryable, Unacceptable
 from otel_llm_collector.limits import MAX_RESPONSE_BYTES
 
@@ -42,7 +42,7 @@ _UNACCEPTABLE = frozenset(
 )
 
 
-class OtlpGrpcSettings(DestinationSettings):
+class OtlpGrpcSettings(NetworkSettings):
     """OTLP over gRPC."""
 
     type: Literal["otlp_grpc"] = Field(description="otlp_grpc")
@@ -91,9 +91,12 @@ class OtlpGrpc:
 
     async def send(self, parcel: Parcel) -> Receipt:
         """Send one request; see `contract.Destination`."""
+        own = [one for one in self._metadata if one[0] not in parcel.headers]
         try:
             answer = await self._calls[parcel.signal](
-                parcel.payload, timeout=self._settings.timeout_seconds, metadata=self._metadata
+                parcel.payload,
+                timeout=self._settings.timeout_seconds,
+                metadata=[*own, *parcel.headers.items()],
             )
         except grpc.aio.AioRpcError as error:
             raise self._classified(error) from None

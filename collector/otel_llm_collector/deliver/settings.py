@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -13,6 +14,7 @@ from otel_llm_collector.config_types import ConfigPath
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.deliver.dead_letters import DeadLetterSettings
 from otel_llm_collector.deliver.filter import FilterSettings
+from otel_llm_collector.deliver.profile import ProfileChoice
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_SAID_CHARS = 300
@@ -97,17 +99,18 @@ class DestinationSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    takes: ClassVar[frozenset[Signal]] = frozenset(Signal)  # the signals that the backend has a use for
+    scores_only: ClassVar[bool] = False  # of the logs, only evaluation results and feedback are sent
+
     type: str = Field(description="The kind of destination.")
     signals: list[Signal] = Field(
-        default_factory=lambda: list(Signal), min_length=1, description="traces, metrics, logs."
+        default_factory=list, description="traces, metrics, logs; all that the backend takes when not given."
     )
     filter: FilterSettings | None = Field(None, description="Which items the destination gets; all when not given.")
     content: Content = Field(Content.KEEP, description="keep or drop prompts, answers, documents and the like.")
-    headers: dict[HeaderName, HeaderValue] = Field(
-        default_factory=dict, description="Headers sent along, values kept secret."
+    profile: ProfileChoice = Field(
+        None, description="Name or path of the profile that makes attributes what the backend reads; null: none."
     )
-    compression: Compression = Field(Compression.GZIP, description="gzip or none.")
-    timeout_seconds: float = Field(10.0, gt=0, le=600, description="Longest wait for an answer, in seconds.")
     max_request_bytes: int = Field(
         limits.MAX_EXPORT_BYTES, ge=1024, description="Larger requests are split below this size before compression."
     )
@@ -116,17 +119,75 @@ class DestinationSettings(BaseModel):
     dead_letters: DeadLetterSettings | None = Field(
         None, description="Keep what the destination will never take in a file; not kept when not given."
     )
-    tls: TlsSettings = Field(default_factory=TlsSettings, description="How the connection is secured.")
+
+    @model_validator(mode="after")
+    def _signals(self) -> DestinationSettings:
+        foreign = [signal for signal in self.signals if signal not in self.takes]
+        if foreign:
+            takes = ", ".join(signal for signal in Signal if signal in self.takes)
+            msg = f"sends no {' and no '.join(foreign)} to {self.type}; write some of {takes}"
+            raise ValueError(msg)
+        if not self.signals:
+            self.signals = [signal for signal in Signal if signal in self.takes]
+        return self
+
+    def resource_attributes(self) -> dict[str, str]:
+        """Attributes that the backend wants on each resource."""
+        return {}
+
+    def routes(self) -> dict[str, str]:
+        """Headers whose value is an attribute of the resource: header to attribute."""
+        return {}
 
     def said(self, answer: str | bytes) -> str:
-        """What a backend or a library said, for errors and logs: short, and without the headers' values.
+        """What a backend or a library said, for errors and logs: short, and without any secret of these settings.
 
         Backends like to repeat the credentials that they refuse.
         """
         text = answer.decode("utf-8", errors="replace") if isinstance(answer, bytes) else answer
-        values = [value.get_secret_value() for value in self.headers.values()]
+        values = [secret.get_secret_value() for secret in _secrets(self)]
         for secret in [*values, *(word for value in values for word in value.split())]:
             if len(secret) >= _SHORTEST_SECRET:
                 text = text.replace(secret, "***")
         text = " ".join(text.split())
         return text if len(text) <= _MAX_SAID_CHARS else text[: _MAX_SAID_CHARS - 1] + "…"
+
+
+class NetworkSettings(DestinationSettings):
+    """What every destination behind a network can be told."""
+
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="Headers sent along, values kept secret."
+    )
+    headers_from: dict[HeaderName, str] = Field(
+        default_factory=dict,
+        description="Headers whose value is the named attribute of the resource; requests are split by it.",
+    )
+    compression: Compression = Field(Compression.GZIP, description="gzip or none.")
+    timeout_seconds: float = Field(10.0, gt=0, le=600, description="Longest wait for an answer, in seconds.")
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="How the connection is secured.")
+
+    def routes(self) -> dict[str, str]:
+        """See `headers_from`."""
+        return dict(self.headers_from)
+
+
+class ScoredSettings(NetworkSettings):
+    """What destinations can be told that take traces over OTLP and scores over an API of their own."""
+
+    takes: ClassVar[frozenset[Signal]] = frozenset({Signal.TRACES, Signal.LOGS})
+    scores_only: ClassVar[bool] = True
+
+    score_wait_seconds: float = Field(
+        60.0, ge=0, description="A score is given up when its trace is not there this many seconds after it was made."
+    )
+
+
+def _secrets(settings: BaseModel) -> Iterator[SecretStr]:
+    """The secret values anywhere in `settings`."""
+    for _, value in settings:
+        for one in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(one, SecretStr):
+                yield one
+            elif isinstance(one, BaseModel):
+                yield from _secrets(one)

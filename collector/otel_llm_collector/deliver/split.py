@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from otel_llm_collector.contract import Parcel, Signal
@@ -26,14 +27,14 @@ def split(parcel: Parcel, max_bytes: int) -> tuple[list[Parcel], list[Parcel]]:
             if size + _levels(resource, scope) > max_bytes:
                 alone = _Builder(shape)
                 alone.add(resource, scope, item, size, items)
-                too_large.append(alone.parcel(parcel.signal))
+                too_large.append(alone.parcel(parcel))
                 continue
             if builder.size + size + builder.opening(resource, scope) > max_bytes:
-                pieces.append(builder.parcel(parcel.signal))
+                pieces.append(builder.parcel(parcel))
                 builder = _Builder(shape)
             builder.add(resource, scope, item, size, items)
     if builder.size:
-        pieces.append(builder.parcel(parcel.signal))
+        pieces.append(builder.parcel(parcel))
     return pieces, too_large
 
 
@@ -50,7 +51,7 @@ def halves(parcel: Parcel) -> list[Parcel]:
             if len(builders) == 1 and builders[0].items and builders[0].items + items > (parcel.items + 1) // 2:
                 builders.append(_Builder(shape))
             builders[-1].add(resource, scope, item, item.ByteSize(), items)
-    return [builder.parcel(parcel.signal) for builder in builders if builder.items]
+    return [builder.parcel(parcel) for builder in builders if builder.items]
 
 
 class _Builder:
@@ -84,8 +85,8 @@ class _Builder:
             self._above = (resource, scope)
         self._items.append(item)
 
-    def parcel(self, signal: Signal) -> Parcel:
-        return Parcel(signal, self._request.SerializeToString(), self.items)
+    def parcel(self, whole: Parcel) -> Parcel:
+        return replace(whole, payload=self._request.SerializeToString(), items=self.items)
 
 
 def _small_enough(signal: Signal, item: Any, max_bytes: int) -> Iterator[Any]:

@@ -15,13 +15,22 @@ from otel_llm_collector.pipeline import STAGES
 from pydantic import BaseModel
 
 # The least that each kind of destination must be told; 9 is the discard port, where nobody answers.
-ENDPOINTS = {"otlp_grpc": "127.0.0.1:9", "otlp_http": "http://127.0.0.1:9"}
+REQUIRED: dict[str, dict[str, str]] = {
+    "debug": {},
+    "file": {"path": "."},
+    "mlflow": {"endpoint": "http://127.0.0.1:9"},
+    "opik": {"endpoint": "http://127.0.0.1:9"},
+    "otlp_grpc": {"endpoint": "127.0.0.1:9"},
+    "otlp_http": {"endpoint": "http://127.0.0.1:9"},
+    "phoenix": {"endpoint": "http://127.0.0.1:9"},
+}
 
 
-def destination(name: str) -> Any:
+def destination(name: str, folder: Path) -> Any:
     """A destination of that kind with only what is required."""
     component = EXPORTERS[name]
-    return component.build(component.config.model_validate({"type": name, "endpoint": ENDPOINTS[name]}))
+    settings = component.config.model_validate({"type": name, **REQUIRED[name]}, context={"folder": folder})
+    return component.build(settings)
 
 
 def settings_classes() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -62,13 +71,13 @@ def test_every_option_has_a_sentence_and_unknown_ones_are_refused(name: str, set
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_a_destination_lives_as_the_contract_says(name: str) -> None:
+def test_a_destination_lives_as_the_contract_says(name: str, tmp_path: Path) -> None:
     """Shutdown is safe without a start and twice; start does not need the backend."""
 
     async def life() -> None:
-        never_started = destination(name)
+        never_started = destination(name, tmp_path)
         await never_started.shutdown()
-        started = destination(name)
+        started = destination(name, tmp_path)
         await started.start()
         await started.shutdown()
         await started.shutdown()

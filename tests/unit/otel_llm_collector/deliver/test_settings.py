@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from otel_llm_collector.deliver.settings import DestinationSettings
+from otel_llm_collector.deliver.settings import NetworkSettings
 from pydantic import ValidationError
 
 
-def make(**values: object) -> DestinationSettings:
-    return DestinationSettings.model_validate({"type": "x", **values})
+def make(**values: object) -> NetworkSettings:
+    return NetworkSettings.model_validate({"type": "x", **values})
 
 
 def test_header_values_are_never_shown() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from otel_llm_collector.deliver.otlp_http import OtlpHttpSettings, retry_after
+from otel_llm_collector.deliver.http_client import retry_after
+from otel_llm_collector.deliver.otlp_http import OtlpHttpSettings
 from pydantic import ValidationError
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)

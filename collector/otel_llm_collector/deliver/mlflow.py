@@ -1,0 +1,123 @@
+"""MLflow: traces over OTLP/HTTP, feedback and evaluation results as assessments.
+
+The tracking server must keep its data in SQL. The experiment is looked up by name at the first request, and made when
+it is not there. Repeated spans replace themselves. Delivery: at least once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr
+
+from otel_llm_collector import limits
+from otel_llm_collector.contract import Parcel, Receipt, Signal
+from otel_llm_collector.deliver.http_client import HttpClient, HttpDestination, Url
+from otel_llm_collector.deliver.otlp_http import post_otlp
+from otel_llm_collector.deliver.profile import ProfileChoice
+from otel_llm_collector.deliver.scores import Score, scores
+from otel_llm_collector.deliver.settings import ScoredSettings
+from otel_llm_collector.errors import Permanent
+
+_EXPERIMENT = "x-mlflow-experiment-id"
+_BY_NAME = "experiment"  # stands in a parcel's headers until the name is an id
+_NOT_YET = frozenset({404})  # the trace that is assessed may still be on its way
+_SOURCES = {"HUMAN": "HUMAN", "LLM": "LLM_JUDGE", "CODE": "CODE"}
+
+
+class MlflowSettings(ScoredSettings):
+    """MLflow tracking server."""
+
+    type: Literal["mlflow"] = Field(description="mlflow")
+    endpoint: Url = Field(description="Base URL of the tracking server, for example http://127.0.0.1:5000.")
+    token: SecretStr = Field(SecretStr(""), description="Sent as a bearer token.")
+    experiment: str = Field("Default", min_length=1, description="Name of the experiment; made when it is not there.")
+    experiment_from: str = Field("", description="Attribute of the resource that names the experiment instead.")
+    profile: ProfileChoice = Field(
+        "mlflow", validate_default=True, description="Name or path of the profile; null: attributes leave as they are."
+    )
+
+    def routes(self) -> dict[str, str]:
+        """The experiment, where an attribute names it."""
+        return super().routes() | ({_BY_NAME: self.experiment_from} if self.experiment_from else {})
+
+
+class Mlflow(HttpDestination):
+    """The destination."""
+
+    def __init__(self, settings: MlflowSettings) -> None:
+        self._settings = settings
+        token = settings.token.get_secret_value()
+        self.client = HttpClient(settings, settings.endpoint, {"authorization": f"Bearer {token}"} if token else {})
+        self._experiments: dict[str, str] = {}
+        self._assessed: dict[tuple[str, int], None] = {}
+
+    async def send(self, parcel: Parcel) -> Receipt:
+        """Send spans, or assess traces that MLflow has; see `contract.Destination`."""
+        headers = dict(parcel.headers)
+        name = headers.pop(_BY_NAME, self._settings.experiment)
+        if parcel.signal is Signal.TRACES:
+            headers[_EXPERIMENT] = await self._experiment(name)
+            try:
+                return await post_otlp(self.client, self._settings, "/v1/traces", replace(parcel, headers=headers))
+            except Permanent:
+                self._experiments.pop(name, None)  # it may have been deleted: look it up again
+                raise
+        found, unusable = scores(parcel)
+        for score in found:
+            key = (score.identifier, score.time_unix_nano)
+            if score.trace_id and key not in self._assessed:
+                await self._assess(score, headers)
+                self._assessed[key] = None  # a second try of this parcel would make it twice
+                if len(self._assessed) > limits.MAX_REMEMBERED_SCORES:
+                    del self._assessed[next(iter(self._assessed))]
+        without_trace = sum(not score.trace_id for score in found)
+        return Receipt(
+            unusable + without_trace,
+            "scores need a name, a value or label, and a trace" * bool(unusable + without_trace),
+        )
+
+    async def _experiment(self, name: str) -> str:
+        """The id of the experiment `name`."""
+        known = self._experiments.get(name)
+        if known is None:
+            try:
+                path = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(name, safe='')}"
+                answer = await self.client.call("GET", path)
+                known = _field(answer.document(), "experiment", "experiment_id")
+            except Permanent:
+                answer = await self.client.call("POST", "/api/2.0/mlflow/experiments/create", {"name": name})
+                known = _field(answer.document(), "experiment_id")
+            self._experiments[name] = known
+        return known
+
+    async def _assess(self, score: Score, headers: Mapping[str, str]) -> None:
+        trace_id = f"tr-{score.trace_id.hex()}"
+        assessment: dict[str, Any] = {
+            "assessment_name": score.name,
+            "trace_id": trace_id,
+            "source": {"source_type": _SOURCES[score.evaluator], "source_id": score.judge or "default"},
+            "feedback": {"value": score.value if score.value is not None else score.label},
+            "metadata": {"label": score.label} if score.label and score.value is not None else {},
+        }
+        if score.span_id:
+            assessment["span_id"] = score.span_id.hex()
+        if score.explanation:
+            assessment["rationale"] = score.explanation
+        path = f"/api/3.0/mlflow/traces/{trace_id}/assessments"
+        wait = score.is_fresh(self._settings.score_wait_seconds, time.time())
+        may_pass = _NOT_YET if wait else frozenset()
+        await self.client.call("POST", path, {"assessment": assessment}, headers=headers, may_pass=may_pass)
+
+
+def _field(document: Any, *path: str) -> str:
+    for name in path:
+        document = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(document, str):
+        msg = f"answered without {'.'.join(path)}; endpoint has to be an MLflow tracking server"
+        raise Permanent(msg)
+    return document
