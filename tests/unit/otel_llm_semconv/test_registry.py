@@ -130,6 +130,7 @@ def test_every_attribute_has_a_constant_and_every_metric_its_labels() -> None:
 def test_no_attribute_name_stands_outside_the_registry() -> None:
     """Code imports the constants: no string of another module begins like one of the conventions' names."""
     generated = {path.name for path in generate.outputs(load(), ROOT)}
+    generated.add("fakes.py")  # stand-ins spell names as their originals do, so that a slip in ours shows
     for package in ("otel_llm", "collector/otel_llm_collector", "semconv/otel_llm_semconv"):
         for path in (ROOT / package).rglob("*.py"):
             if path.name in generated:
