@@ -498,6 +498,9 @@ OTEL_LLM_EVALUATION_EVALUATOR_TYPE: Final = "otel_llm.evaluation.evaluator.type"
 OTEL_LLM_EXPERIMENT_METRIC_NAME: Final = "otel_llm.experiment.metric_name"
 """Name of a metric as the program calls it."""
 
+OTEL_LLM_EXPERIMENT_METRIC_VALUE: Final = "otel_llm.experiment.metric_value"
+"""Value of that metric."""
+
 OTEL_LLM_EXPERIMENT_NAME: Final = "otel_llm.experiment.name"
 """Name of the experiment."""
 
@@ -603,7 +606,7 @@ OTEL_LLM_METADATA: Final = "otel_llm.metadata"
 OTEL_LLM_OPERATION_NAME: Final = "otel_llm.operation.name"
 """The RAG step for which OpenTelemetry has no operation name.
 
-Known values: `rerank`, `build_context`, `query_expansion`, `data_processing`, `training_step`.
+Known values: `rerank`, `build_context`, `query_expansion`, `data_processing`, `training_step`, `experiment`.
 """
 
 OTEL_LLM_OUTCOME: Final = "otel_llm.outcome"

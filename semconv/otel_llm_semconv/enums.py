@@ -251,6 +251,7 @@ class OtelLlmOperationName(StrEnum):
     QUERY_EXPANSION = "query_expansion"
     DATA_PROCESSING = "data_processing"
     TRAINING_STEP = "training_step"
+    EXPERIMENT = "experiment"
 
 
 class OtelLlmOutcome(StrEnum):

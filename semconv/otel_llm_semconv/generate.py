@@ -31,6 +31,7 @@ def outputs(registry: Registry, root: Path) -> dict[Path, str]:
         _PACKAGE / "attributes.py": attributes_module(registry),
         _PACKAGE / "enums.py": enums_module(registry),
         _PACKAGE / "metrics.py": metrics_module(registry),
+        _PACKAGE / "events.py": events_module(registry),
         _PACKAGE / "catalog.py": catalog_module(registry),
         root / "docs" / "reference" / "semconv.md": reference_page(registry),
     }
@@ -95,6 +96,17 @@ def metrics_module(registry: Registry) -> str:
         chosen = [metric for metric in registry.metrics.values() if (metric.emitter == "engine") is measured]
         lines += [f"        {constant(metric.name)},\n" for metric in chosen]
         lines.append(f'    )\n}}\n"""{meaning}"""\n\n')
+    return "".join(lines).rstrip("\n") + "\n"
+
+
+def events_module(registry: Registry) -> str:
+    """The module with one constant per event."""
+    lines = [
+        _HEADER.format(summary="Names of events."),
+        "from __future__ import annotations\n\nfrom typing import Final\n\n",
+    ]
+    for event in sorted(registry.events.values(), key=lambda event: event.name):
+        lines.append(f'{constant(event.name)}: Final = "{event.name}"\n{_docstring(event.brief)}\n\n')
     return "".join(lines).rstrip("\n") + "\n"
 
 
