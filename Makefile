@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up everything they need inside the repository.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate constraints clean
+.PHONY: help demo test check format generate record-dialects constraints clean
 
 BIN := .venv/bin
 
@@ -28,6 +28,10 @@ format: .venv/installed-dev  ## format the code
 
 generate: .venv/installed-dev  ## write constants and reference from the registry
 	@$(BIN)/python -m otel_llm_semconv.generate
+
+record-dialects: .venv/installed-dev  ## record the spans of other libraries; ARGS="LIBRARY --keep" and others are passed on
+	@$(BIN)/python scripts/record_dialects/record.py $(ARGS)
+	@$(BIN)/python tests/conformance/dialects/test_recordings.py
 
 constraints: .venv/installed-dev  ## pin the newest versions that fit, from a clean environment
 	@scripts/pin

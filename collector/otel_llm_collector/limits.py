@@ -84,3 +84,8 @@ FILES = 10
 
 # make again: scores that a repeated request does not make twice in MLflow; the oldest leave first
 MAX_REMEMBERED_SCORES = 10_000
+# keep: JSON longer than this inside one attribute of another dialect is not read; the attribute stays, counted
+MAX_ATTRIBUTE_JSON_BYTES = 8 * MIB
+
+# truncate: of one span this many oddities of its dialect are named on it and counted
+MAX_DIALECT_PROBLEMS = 16

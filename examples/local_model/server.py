@@ -1,9 +1,10 @@
 """An OpenAI-compatible model server that needs no weights.
 
 It answers extractively: of the sentences in the prompt's context it returns those that share most with the question.
-Everything around the text is real: HTTP, server-sent events, token counts by a simple tokenizer, prompt caching by
-common prefix, embeddings by hashed words. By seed some answers are slow, some fail with 429 or 500, and some streams
-break off in the middle, as real ones do.
+Offered tools it calls one after the other, each once, and answers from their results. Everything around the text is
+real: HTTP, server-sent events, token counts by a simple tokenizer, prompt caching by common prefix, embeddings by
+hashed words, reranking by them. By seed some answers are slow, some fail with 429 or 500, and some streams break off in
+the middle, as real ones do.
 
     python examples/local_model/server.py --port 8090 --seed 7
 """
@@ -32,8 +33,12 @@ from starlette.routing import Route
 MODELS = {
     "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
     "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
+    "o4-mini": "o4-mini-2025-04-16",
     "text-embedding-3-small": "text-embedding-3-small",
+    "rerank-v3.5": "rerank-v3.5",
 }
+REASONING = {"o4-mini": 64}  # tokens that a model thinks before each answer
+MAX_TEMPERATURE = 2
 DIMENSIONS = 256
 CACHE_BLOCK = 32  # prompts are cached in steps of this many tokens
 MAX_CACHED_PREFIXES = 50_000
@@ -89,10 +94,47 @@ def tokenize(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+def text_of(message: dict[str, Any]) -> str:
+    """The text of a message, whose content may be a list of parts."""
+    content = message.get("content") or ""
+    if isinstance(content, list):
+        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return str(content)
+
+
+def tool_calls(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """A call of the first offered tool that was not called since the last question; none when all were."""
+    calls: list[dict[str, Any]] = []
+    question = ""
+    for message in body["messages"]:
+        if message.get("role") == "user":
+            calls, question = [], text_of(message)
+        calls += message.get("tool_calls") or []
+    called = {call["function"]["name"] for call in calls}
+    for tool in body.get("tools") or []:
+        function = tool.get("function", {})
+        if function.get("name") not in called:
+            arguments = json.dumps(filled(function.get("parameters") or {}, question))
+            identity = hashlib.sha256(f"{function['name']}/{question}".encode()).hexdigest()[:24]
+            call = {"name": function["name"], "arguments": arguments}
+            return [{"id": f"call_{identity}", "type": "function", "function": call}]
+    return []
+
+
+def filled(schema: dict[str, Any], question: str) -> dict[str, Any]:
+    """Arguments for a JSON schema: numbers from the question in order, texts are its last capitalised word."""
+    numbers = [int(one) for one in re.findall(r"[0-9]+", question)]
+    word = ([*re.findall(r"\b[A-Z][a-z]+\b", question)] or [question])[-1]
+    return {
+        name: (numbers.pop(0) if numbers else 1) if one.get("type") in {"integer", "number"} else word
+        for name, one in schema.get("properties", {}).items()
+    }
+
+
 def answer(messages: Sequence[dict[str, Any]], sentences: int = 2) -> str:
     """The sentences of the context that share most with the question, rare words counting more."""
-    question = next((str(one.get("content", "")) for one in reversed(messages) if one.get("role") == "user"), "")
-    context = "\n".join(str(one.get("content", "")) for one in messages if one.get("role") == "system")
+    question = next((text_of(one) for one in reversed(messages) if one.get("role") == "user"), "")
+    context = "\n".join(text_of(one) for one in messages if one.get("role") in {"system", "developer", "tool"})
     candidates = [
         one.strip()
         for line in context.splitlines()
@@ -128,8 +170,9 @@ def create_app(model: Model) -> Starlette:
 
     async def chat(request: Request) -> Response:
         body = await _body(request)
-        if body is None or not isinstance(body.get("messages"), list) or body.get("model") not in MODELS:
-            return _error(400, "invalid_request_error", f"send messages and one of the models {', '.join(MODELS)}")
+        problem = _problem(body)
+        if body is None or problem:
+            return _error(400, "invalid_request_error", problem)
         draw = model.next_draw()
         fate = draw.random()
         faults = model.faults
@@ -148,16 +191,6 @@ def create_app(model: Model) -> Starlette:
         stream = _events(model, completion, wants_usage=wants_usage, cut_at=cut_at)
         return StreamingResponse(stream, media_type="text/event-stream")
 
-    async def embeddings(request: Request) -> Response:
-        body = await _body(request)
-        if body is None or body.get("model") not in MODELS or "input" not in body:
-            return _error(400, "invalid_request_error", f"send input and one of the models {', '.join(MODELS)}")
-        texts = [body["input"]] if isinstance(body["input"], str) else [str(one) for one in body["input"]]
-        tokens = sum(len(tokenize(text)) for text in texts)
-        data = [{"object": "embedding", "index": index, "embedding": embed(text)} for index, text in enumerate(texts)]
-        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return JSONResponse({"object": "list", "data": data, "model": MODELS[body["model"]], "usage": usage})
-
     async def models(_: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
 
@@ -165,9 +198,37 @@ def create_app(model: Model) -> Starlette:
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/embeddings", embeddings, methods=["POST"]),
+            *(Route(path, rerank, methods=["POST"]) for path in ("/v1/rerank", "/v2/rerank")),
             Route("/v1/models", models),
         ]
     )
+
+
+async def embeddings(request: Request) -> Response:
+    """Vectors for texts."""
+    body = await _body(request)
+    if body is None or body.get("model") not in MODELS or "input" not in body:
+        return _error(400, "invalid_request_error", f"send input and one of the models {', '.join(MODELS)}")
+    texts = [body["input"]] if isinstance(body["input"], str) else [str(one) for one in body["input"]]
+    tokens = sum(len(tokenize(text)) for text in texts)
+    wanted = body.get("dimensions") if isinstance(body.get("dimensions"), int) else DIMENSIONS
+    vectors = [embed(text)[:wanted] for text in texts]
+    data = [{"object": "embedding", "index": index, "embedding": one} for index, one in enumerate(vectors)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return JSONResponse({"object": "list", "data": data, "model": MODELS[body["model"]], "usage": usage})
+
+
+async def rerank(request: Request) -> Response:
+    """Documents by likeness to the query, as Cohere and Jina answer."""
+    body = await _body(request)
+    if body is None or body.get("model") not in MODELS or not isinstance(body.get("documents"), list):
+        return _error(400, "invalid_request_error", "send model, query and documents")
+    texts = [one if isinstance(one, str) else str(one.get("text", "")) for one in body["documents"]]
+    wanted = embed(str(body.get("query", "")))
+    scores = [sum(left * right for left, right in zip(wanted, embed(text), strict=True)) for text in texts]
+    best = sorted(range(len(texts)), key=lambda index: (-scores[index], index))[: body.get("top_n") or len(texts)]
+    results = [{"index": index, "relevance_score": round(scores[index], 6)} for index in best]
+    return JSONResponse({"id": "rerank-1", "results": results, "meta": {"billed_units": {"search_units": 1}}})
 
 
 @dataclass(frozen=True)
@@ -179,10 +240,17 @@ class _Completion:
     created: int
     pieces: list[str]
     usage: dict[str, Any]
+    tool_calls: list[dict[str, Any]]
+
+    @property
+    def finish_reason(self) -> str:
+        return "tool_calls" if self.tool_calls else "stop"
 
     def whole(self) -> dict[str, Any]:
-        message = {"role": "assistant", "content": "".join(self.pieces)}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self.pieces) or None}
+        if self.tool_calls:
+            message["tool_calls"] = self.tool_calls
+        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
         return {**self._head("chat.completion"), "choices": [choice], "usage": self.usage}
 
     def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
@@ -197,18 +265,23 @@ class _Completion:
 
 
 def _complete(model: Model, body: dict[str, Any]) -> _Completion:
-    text = answer(body["messages"])
+    calls = tool_calls(body)
+    text = "" if calls else answer(body["messages"])
     pieces = re.findall(r"\S+\s*", text)
-    prompt = [token for message in body["messages"] for token in tokenize(str(message.get("content", "")))]
-    written = len(tokenize(text))
-    usage = {
+    prompt = [token for message in body["messages"] for token in tokenize(text_of(message))]
+    written = len(tokenize(text or json.dumps(calls)))
+    thought = REASONING.get(body["model"], 0)
+    written += thought
+    usage: dict[str, Any] = {
         "prompt_tokens": len(prompt),
         "completion_tokens": written,
         "total_tokens": len(prompt) + written,
         "prompt_tokens_details": {"cached_tokens": model.cached_tokens(prompt)},
     }
+    if thought:
+        usage["completion_tokens_details"] = {"reasoning_tokens": thought}
     identity = hashlib.sha256(f"{model.seed}/{model._requests}/{text}".encode()).hexdigest()[:24]  # noqa: SLF001
-    return _Completion(f"chatcmpl-{identity}", MODELS[body["model"]], int(time.time()), pieces, usage)
+    return _Completion(f"chatcmpl-{identity}", MODELS[body["model"]], int(time.time()), pieces, usage, calls)
 
 
 async def _events(
@@ -223,7 +296,9 @@ async def _events(
             return
         await asyncio.sleep(model.seconds_per_token)
         yield _event(completion.chunk({"content": piece}))
-    yield _event(completion.chunk({}, "stop"))
+    for number, call in enumerate(completion.tool_calls):
+        yield _event(completion.chunk({"tool_calls": [{"index": number, **call}]}))
+    yield _event(completion.chunk({}, completion.finish_reason))
     if wants_usage:
         yield _event(completion.usage_chunk())
     yield "data: [DONE]\n\n"
@@ -239,6 +314,13 @@ async def _body(request: Request) -> dict[str, Any] | None:
     except ValueError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def _problem(body: dict[str, Any] | None) -> str:
+    """What is wrong with the request of a chat, or nothing."""
+    if body is None or not isinstance(body.get("messages"), list) or body.get("model") not in MODELS:
+        return f"send messages and one of the models {', '.join(MODELS)}"
+    return f"temperature is above {MAX_TEMPERATURE}" if (body.get("temperature") or 0) > MAX_TEMPERATURE else ""
 
 
 def _error(status: int, kind: str, message: str) -> JSONResponse:

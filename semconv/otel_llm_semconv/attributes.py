@@ -474,6 +474,12 @@ Known values: `no_usage`, `no_model`, `unknown_provider`, `unknown_model`, `unpr
 OTEL_LLM_DATA_ITEM_COUNT: Final = "otel_llm.data.item_count"
 """Items that a data processing step handled."""
 
+OTEL_LLM_DIALECT_NAMES: Final = "otel_llm.dialect.names"
+"""The dialects that the span's attributes were carried over from."""
+
+OTEL_LLM_DIALECT_PROBLEMS: Final = "otel_llm.dialect.problems"
+"""What could not be carried over, each as reason and attribute; the attribute stays as it came."""
+
 OTEL_LLM_DPO_BETA: Final = "otel_llm.dpo.beta"
 """Strength of the preference loss."""
 

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from otel_llm_semconv import check
+from otel_llm_semconv import check, dialects
 from otel_llm_semconv.registry import REGISTRY, Attribute, MetricDefinition, Registry, RegistryError, load
 
 _PACKAGE = Path(__file__).parent
@@ -33,6 +34,7 @@ def outputs(registry: Registry, root: Path) -> dict[Path, str]:
         _PACKAGE / "metrics.py": metrics_module(registry),
         _PACKAGE / "events.py": events_module(registry),
         _PACKAGE / "catalog.py": catalog_module(registry),
+        dialects.COMPILED: json.dumps(dialects.load(registry), indent=1, ensure_ascii=False) + "\n",
         root / "docs" / "reference" / "semconv.md": reference_page(registry),
     }
 
@@ -232,6 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         registry = load(REGISTRY)
+        files = outputs(registry, _PACKAGE.parents[1])
     except RegistryError as error:
         print(error, file=sys.stderr)
         return 1
@@ -239,7 +242,6 @@ def main(arguments: list[str] | None = None) -> int:
     if broken:
         print("\n".join(broken), file=sys.stderr)
         return 1
-    files = outputs(registry, _PACKAGE.parents[1])
     stale = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if options.check:

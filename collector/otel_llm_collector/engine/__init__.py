@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from otel_llm_semconv.dialects import compiled
+
 from otel_llm_collector.contract import Engine
+from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.prices import RateBook
 from otel_llm_collector.engine.pure import PureEngine
 from otel_llm_collector.errors import StartError
@@ -16,4 +19,4 @@ def load_engine(environment: Mapping[str, str]) -> Engine:
     if name != "pure":
         msg = f"OTEL_LLM_ENGINE: names no engine (seen: {name!r}); set it to pure or leave it unset"
         raise StartError(msg)
-    return PureEngine(RateBook())
+    return PureEngine(RateBook(), Normaliser(compiled()))

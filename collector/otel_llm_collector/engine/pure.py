@@ -1,8 +1,8 @@
 """The reference engine: readable Python over protobuf's own (C) messages.
 
-One pass over a request: refuse what no backend could store, find GenAI spans, price and measure them, write the result
-on the span. A request in which nothing changes keeps its very bytes. Malformed input costs only itself: one span that
-protobuf cannot read is cut out (`wire.salvage`), the rest goes on.
+One pass over a request: refuse what no backend could store, carry other dialects over to OpenTelemetry's, find GenAI
+spans, price and measure them, write the result on the span. A request in which nothing changes keeps its very bytes.
+Malformed input costs only itself: one span that protobuf cannot read is cut out (`wire.salvage`), the rest goes on.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
 
 from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal
+from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.prices import Price, RateBook, Rates
 from otel_llm_collector.engine.spans import GenAiSpan, mark_wrappers, read, text
 from otel_llm_collector.engine.wire import salvage
@@ -53,8 +54,9 @@ _WRITTEN = frozenset(
 class PureEngine:
     """See the module. Thread-safe: it keeps nothing but the rates."""
 
-    def __init__(self, rates: RateBook) -> None:
+    def __init__(self, rates: RateBook, normaliser: Normaliser) -> None:
         self._rates = rates
+        self._normaliser = normaliser
         self._passes: dict[Signal, Callable[[Any, _Pass], bool]] = {
             Signal.TRACES: self._traces,
             Signal.METRICS: _metrics,
@@ -80,13 +82,18 @@ class PureEngine:
         found: list[tuple[str, GenAiSpan]] = []
         for resource_spans in request.resource_spans:
             service = _service_name(resource_spans)
+            resource = resource_spans.resource
+            ambient = self._normaliser.of_resource(resource)
             for scope_spans in resource_spans.scope_spans:
+                scope = scope_spans.scope
+                known = (*ambient, *self._normaliser.of_scope(scope.name))
                 changed |= _remove_bad_spans(scope_spans.spans, state)
                 state.accepted += len(scope_spans.spans)
                 for span in scope_spans.spans:
                     values = {one.key: one.value for one in span.attributes}
                     if span.end_time_unix_nano < span.start_time_unix_nano:
                         state.note("negative_duration", 1)
+                    changed |= self._normaliser.normalise(span, values, scope, resource, known, state.note)
                     genai = read(span, values)
                     if genai is not None:
                         changed |= _remove_written(span, values)

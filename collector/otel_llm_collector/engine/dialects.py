@@ -1,0 +1,362 @@
+"""Executes the dialect tables: spans of other libraries come out with OpenTelemetry's attributes.
+
+A span that speaks no other dialect costs one look at the names of its attributes. What a rule finds is added under
+OpenTelemetry's name unless that is already there (`replace` rules apart); the original attributes stay unless
+`keep_originals` is off, and then only those leave that a rule carried whole. Nothing raises: a value that cannot be
+converted stays where it was, is counted by reason, and is named on the span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from otel_llm_semconv import attributes as attr
+
+from otel_llm_collector.engine import shapes
+from otel_llm_collector.engine.values import NotConvertibleError, coerce, looks_like_json, parse, plain, put
+from otel_llm_collector.limits import MAX_DIALECT_PROBLEMS
+
+Table = Mapping[str, Any]
+Note = Callable[[str, int], None]
+
+_IS_ROOT = "span:is_root"  # a condition of its own: whether the span has no parent
+_MAX_TREE_DEPTH = 16
+_NANO = 1e9
+_SHAPES = {"messages": shapes.messages, "documents": shapes.documents, "tools": shapes.tools}
+
+
+class Normaliser:
+    """The compiled tables of `otel_llm_semconv.dialects`, ready to run; keeps nothing of what it saw."""
+
+    def __init__(self, table: Table, *, keep_originals: bool = True) -> None:
+        self._markers: Mapping[str, list[str]] = table["markers"]
+        self._marker_keys = frozenset(self._markers)
+        self._scopes: list[list[str]] = table["scopes"]
+        self._resource: list[list[str]] = table["resource"]
+        self._dialects: dict[str, Table] = {one["dialect"]: one for one in table["dialects"]}
+        self._order = {name: number for number, name in enumerate(self._dialects)}
+        self._shapes = table["shapes"]
+        self._keep_originals = keep_originals
+        self._scope_cache: dict[str, tuple[str, ...]] = {}
+
+    def of_resource(self, resource: Any) -> tuple[str, ...]:
+        """The dialects that a resource's attributes give away."""
+        return tuple(
+            name
+            for key, wanted, name in self._resource
+            if any(one.key == key and one.value.string_value == wanted for one in resource.attributes)
+        )
+
+    def of_scope(self, scope: str) -> tuple[str, ...]:
+        """The dialects that an instrumentation scope's name gives away; a pattern may end in `*`."""
+        found = self._scope_cache.get(scope)
+        if found is None:
+            found = tuple(name for pattern, name in self._scopes if scope == pattern or _begins(scope, pattern))
+            if len(self._scope_cache) < 1000:  # noqa: PLR2004 - scopes are libraries; more is somebody's mistake
+                self._scope_cache[scope] = found
+        return found
+
+    def normalise(
+        self, span: Span, values: dict[str, AnyValue], scope: Any, resource: Any, known: Iterable[str], note: Note
+    ) -> bool:
+        """Add OpenTelemetry's attributes to `span` and to `values`. `known` are the dialects of its surroundings."""
+        if self._marker_keys.isdisjoint(values):
+            if not known:
+                return False
+            names = set(known)
+        else:
+            names = {name for key in self._marker_keys.intersection(values) for name in self._markers[key]}
+            names.update(known)
+        spoken = sorted(names, key=self._order.__getitem__)
+        reading = _Reading(span, values, scope, resource, self._shapes)
+        for name in spoken:
+            reading.encoded_as(self._dialects[name]["encoded"])
+            for rule in self._dialects[name]["rules"]:
+                reading.apply(rule, name)
+        return reading.write(spoken, note, keep_originals=self._keep_originals, dialects=self._dialects)
+
+
+class _Reading:
+    """One span being read: its values, what was made of them, and what was odd."""
+
+    def __init__(
+        self, span: Span, values: dict[str, AnyValue], scope: Any, resource: Any, shape_specs: dict[str, Any]
+    ) -> None:
+        self.span = span
+        self.values = values
+        self.scope = scope
+        self.resource = resource
+        self.shape_specs = shape_specs
+        self.made: dict[str, Any] = {}
+        self.spoke: dict[str, None] = {}  # the dialects that gave something
+        self.carried: set[str] = set()  # keys, and prefixes of trees, that a rule carried whole
+        self.problems: dict[str, str] = {}  # "reason: key" -> reason
+        self._encoding = ""  # "json" while each string of the dialect being tried is JSON
+        self._plain: dict[str, Any] = {}
+        self._trees: dict[str, Any] = {}
+
+    def encoded_as(self, encoding: str) -> None:
+        """How the dialect that is tried next encodes its values."""
+        if encoding != self._encoding:
+            self._encoding = encoding
+            self._plain.clear()
+            self._trees.clear()
+
+    def apply(self, rule: Table, dialect: str) -> None:
+        """Try one rule."""
+        target = rule["to"]
+        if target in self.made or (target in self.values and not rule["replace"]):
+            return
+        if not all(self._holds(condition) for condition in rule["when"]):
+            return
+        found = self._value(rule)
+        if found is None or (rule["replace"] and found == self._get(target)):
+            return
+        self.made[target] = found
+        self.spoke[dialect] = None
+
+    def _holds(self, condition: list[Any]) -> bool:
+        key, test = condition[0], condition[1]
+        found = self.made.get(key)
+        if found is None:
+            found = self._get(key)
+        if test == "present":
+            return found is not None
+        if test == "absent":
+            return found is None
+        return found is not None and _word(found) in condition[2]
+
+    def _value(self, rule: Table) -> Any:
+        """What the rule makes of its first source that it can convert."""
+        if "value" in rule:
+            return rule["value"]
+        if rule["sum"]:
+            return self._sum(rule)
+        for source in rule["from"]:
+            try:
+                value = self._source(source)
+                if value is None:
+                    continue
+                result = self._convert(value, rule)
+            except NotConvertibleError as error:
+                self.problem(error.reason, source["key"])
+                continue
+            if result is None or result in ("", []):
+                continue
+            if not source["path"]:
+                self.carried.add(source["key"])
+            return result
+        return None
+
+    def _sum(self, rule: Table) -> Any:
+        """The sum of the sources that are there; nothing when the first is missing."""
+        total = None
+        for number, source in enumerate(rule["from"]):
+            try:
+                value = self._source(source)
+                count = None if value is None else coerce(value, rule["type"])
+            except NotConvertibleError as error:
+                self.problem(error.reason, source["key"])
+                count = None
+            if number == 0 and count is None:
+                return None
+            total = count if total is None else total + (count or 0)
+        return total
+
+    def _source(self, source: Table) -> Any:
+        kind, key, path = source["kind"], source["key"], source["path"]
+        if kind == "attribute":
+            value = self._get(key)
+        elif kind == "tree":
+            value = self._tree(key)
+        elif kind == "event":
+            found = [one for one in self.span.events if one.name == key]
+            value = [{one.key: plain(one.value) for one in event.attributes} for event in found] or None
+        elif kind == "span":
+            value = self.span.name
+        elif kind == "scope":
+            value = self.scope.name
+        else:
+            value = next((plain(one.value) for one in self.resource.attributes if one.key == key), None)
+        return shapes.look_up(value, path) if path else value
+
+    def _get(self, key: str) -> Any:
+        """The plain value of an attribute, read once."""
+        if key not in self._plain:
+            value = self.values.get(key)
+            if key == _IS_ROOT:
+                found: Any = not self.span.parent_span_id
+            else:
+                found = None if value is None else plain(value)
+            if self._encoding == "json" and isinstance(found, str):
+                try:
+                    found = parse(found)
+                except NotConvertibleError as error:
+                    if looks_like_json(found):
+                        self.problem(error.reason, key)
+            self._plain[key] = found
+        return self._plain[key]
+
+    def _tree(self, pattern: str) -> Any:
+        """The attributes under `a.b.*` as nested lists and dicts."""
+        if pattern not in self._trees:
+            prefix = pattern.removesuffix("*")
+            root: dict[str, Any] = {}
+            for key in self.values:
+                if key.startswith(prefix) and not _grow(root, key[len(prefix) :].split("."), self._get(key)):
+                    self.problem("conflicting_keys", pattern)
+            tree, holes = _lists(root)
+            if holes:
+                self.problem("index_hole", pattern)
+            self._trees[pattern] = tree if root else None
+        return self._trees[pattern]
+
+    def _convert(self, value: Any, rule: Table) -> Any:
+        for name, *arguments in rule["steps"]:
+            value = self._step(name, arguments, value, rule)
+            if value is None:
+                return None
+        return coerce(value, rule["type"])
+
+    def _step(self, name: str, arguments: list[Any], value: Any, rule: Table) -> Any:
+        if name == "since_start":
+            return _since_start(value, self.span.start_time_unix_nano)
+        if name not in _SHAPES:
+            return _STEPS[name](value, *arguments)
+        if isinstance(value, str) and looks_like_json(value):
+            try:
+                value = parse(value)
+            except NotConvertibleError as error:  # it stays as text
+                self.problem(error.reason, rule["from"][0]["key"])
+        return _SHAPES[name](value, arguments[0], self.shape_specs) or None
+
+    def problem(self, reason: str, key: str) -> None:
+        """Remember an oddity."""
+        if len(self.problems) < MAX_DIALECT_PROBLEMS:
+            self.problems.setdefault(f"{reason}: {key}", reason)
+
+    def write(self, spoken: list[str], note: Note, *, keep_originals: bool, dialects: Mapping[str, Table]) -> bool:
+        """Put what was made on the span; whether that changed it."""
+        for reason in self.problems.values():
+            note(f"dialect_{reason}", 1)
+        if len(self.spoke) > 1:
+            note("dialect_mixed", 1)
+        for name in self.spoke:
+            note(f"dialect_is_{name}", 1)
+        if self.spoke:
+            self.made[attr.OTEL_LLM_DIALECT_NAMES] = list(self.spoke)
+        if self.problems:
+            self.made[attr.OTEL_LLM_DIALECT_PROBLEMS] = list(self.problems)
+        if not self.made:
+            return False
+        gone = set() if keep_originals else self._gone(dialects[name] for name in spoken)
+        replaced = gone | (self.made.keys() & self.values.keys())
+        if replaced:
+            kept = [one for one in self.span.attributes if one.key not in replaced]
+            del self.span.attributes[:]
+            self.span.attributes.extend(kept)
+            self.values.clear()
+            self.values.update((one.key, one.value) for one in self.span.attributes)
+        for key, value in self.made.items():
+            added = self.span.attributes.add(key=key)
+            put(added.value, value)
+            self.values[key] = added.value
+        return True
+
+    def _gone(self, dialects: Iterable[Table]) -> set[str]:
+        """The attributes that leave when originals are not wanted: carried whole, or noise."""
+        patterns = [
+            pattern
+            for dialect in dialects
+            for pattern in (*dialect["dropped"], *(one for one in dialect["moved"] if one in self.carried))
+        ]
+        return {key for key in self.values if any(_begins(key, pattern) or key == pattern for pattern in patterns)}
+
+
+def _begins(text: str, pattern: str) -> bool:
+    return pattern.endswith("*") and text.startswith(pattern.removesuffix("*"))
+
+
+def _grow(root: dict[str, Any], path: list[str], value: Any) -> bool:
+    """Put `value` at `path`; False when something else is there."""
+    node = root
+    for step in path[: _MAX_TREE_DEPTH - 1][:-1]:
+        node = node.setdefault(step, {})
+        if not isinstance(node, dict):
+            return False
+    last = path[-1] if len(path) < _MAX_TREE_DEPTH else ".".join(path[_MAX_TREE_DEPTH - 2 :])
+    return node.setdefault(last, value) is value
+
+
+def _lists(node: Any) -> tuple[Any, bool]:
+    """`node` with dicts whose keys are numbers made lists, and whether a number was missing."""
+    if not isinstance(node, dict):
+        return node, False
+    done = {key: _lists(value) for key, value in node.items()}
+    holes = any(hole for _, hole in done.values())
+    if not done or not all(key.isascii() and key.isdecimal() and len(key) <= 9 for key in done):  # noqa: PLR2004
+        return {key: value for key, (value, _) in done.items()}, holes
+    numbers = sorted(done, key=int)
+    return [done[key][0] for key in numbers], holes or int(numbers[-1]) != len(numbers) - 1
+
+
+def _mapped(value: Any, table: Mapping[str, str], dotted: bool) -> Any:
+    """The mapped value; `dotted` also tries what is left without the last `.part`s. Values not in it stay."""
+    if isinstance(value, list):
+        return [_mapped(one, table, dotted) for one in value]
+    word = _word(value).lower()
+    while word:
+        if word in table:
+            return table[word] or None
+        if not dotted or "." not in word:
+            break
+        word = word.rpartition(".")[0]
+    return value
+
+
+def _split(value: Any, separator: str) -> Any:
+    return [one.strip() for one in value.split(separator)] if isinstance(value, str) else value
+
+
+def _scale(value: Any, factor: float) -> float:
+    number: float = coerce(value, "double") * factor
+    return number
+
+
+def _column(value: Any, path: list[str]) -> list[Any]:
+    return [one for one in (shapes.look_up(item, path) for item in _items(value)) if one is not None]
+
+
+def _count(value: Any) -> int:
+    return len(_items(value))
+
+
+def _word(value: Any) -> str:
+    """A scalar as text."""
+    return "true" if value is True else "false" if value is False else str(value)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _since_start(value: Any, start: int) -> float | None:
+    """Seconds from `start`, in Unix nanoseconds, to a time in ISO 8601; a time before it is none."""
+    try:
+        seconds = datetime.fromisoformat(str(value).strip('"')).timestamp() - start / _NANO
+    except (ValueError, OverflowError) as error:
+        raise NotConvertibleError("wrong_type") from error
+    return seconds if seconds >= 0 else None
+
+
+_STEPS: dict[str, Callable[..., Any]] = {
+    "map": _mapped,
+    "scale": _scale,
+    "split": _split,
+    "column": _column,
+    "count": _count,
+}

@@ -1,0 +1,105 @@
+"""The scenarios on the openai client, for every library that instruments it."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Callable
+
+import openai
+
+CONTEXT = (
+    "You answer from the context.\n"
+    "The OTLP receiver listens on port 4317 for gRPC.\n"
+    "Over HTTP the default port of OTLP is 4318.\n"
+    "A span describes one operation and its duration."
+)
+QUESTION = "Which port does OTLP use over HTTP?"
+TOOL_QUESTION = "What is the weather in Lisbon?"
+LONG_CONTEXT = (
+    CONTEXT + "\n" + "\n".join(f"Fact number {number} is about nothing in particular." for number in range(30))
+)
+PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n not a real picture").decode()
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+MESSAGES = [{"role": "system", "content": CONTEXT}, {"role": "user", "content": QUESTION}]
+
+
+def chat(client: openai.OpenAI) -> None:
+    client.chat.completions.create(
+        model="gpt-4o-mini", messages=MESSAGES, temperature=0.5, top_p=0.9, max_tokens=200, seed=7, stop=["END"]
+    )
+
+
+def chat_stream(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="gpt-4o-mini", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+    )
+    for _ in stream:
+        pass
+
+
+def tools(client: openai.OpenAI) -> None:
+    messages = [{"role": "user", "content": TOOL_QUESTION}]
+    first = client.chat.completions.create(model="gpt-4o-mini", messages=messages, tools=[WEATHER])
+    call = first.choices[0].message.tool_calls[0]
+    messages.append(
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.function.name, "arguments": call.function.arguments},
+                }
+            ],
+        }
+    )
+    messages.append({"role": "tool", "tool_call_id": call.id, "content": "The weather in Lisbon is sunny, 24 degrees."})
+    client.chat.completions.create(model="gpt-4o-mini", messages=messages, tools=[WEATHER])
+
+
+def multimodal(client: openai.OpenAI) -> None:
+    content = [
+        {"type": "text", "text": "What do these pictures show?"},
+        {"type": "image_url", "image_url": {"url": "https://example.test/cat.png"}},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+    ]
+    client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": content}])
+
+
+def embeddings(client: openai.OpenAI) -> None:
+    client.embeddings.create(model="text-embedding-3-small", input=[QUESTION, "What is a span?"], dimensions=4)
+
+
+def error(client: openai.OpenAI) -> None:
+    try:
+        client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, temperature=3)
+    except openai.BadRequestError:
+        return
+    msg = "the model server did not refuse a temperature of 3"
+    raise AssertionError(msg)
+
+
+def cached_reasoning(client: openai.OpenAI) -> None:
+    for question in (QUESTION, "What does a span describe?"):
+        messages = [{"role": "system", "content": LONG_CONTEXT}, {"role": "user", "content": question}]
+        client.chat.completions.create(model="o4-mini", messages=messages, reasoning_effort="low")
+
+
+SCENARIOS: dict[str, Callable[[openai.OpenAI], None]] = {
+    one.__name__: one for one in (chat, chat_stream, tools, multimodal, embeddings, error, cached_reasoning)
+}
+
+
+def run() -> None:
+    """Run the scenario that the command line names."""
+    SCENARIOS[sys.argv[1]](openai.OpenAI(max_retries=0))

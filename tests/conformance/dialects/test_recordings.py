@@ -1,0 +1,286 @@
+"""Spans recorded from real libraries mean, once normalised, what OpenTelemetry's own spans of the same scenario mean.
+
+`python tests/conformance/dialects/test_recordings.py` writes `docs/reference/dialects.md` from the same comparison.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from otel_llm_collector.contract import Outcome, Signal
+from otel_llm_collector.engine import load_engine
+from otel_llm_collector.receive.otlp_json import to_protobuf
+
+DATA = Path(__file__).parents[2] / "data" / "dialects"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "dialects.md"
+CALLS = ("chat", "generate_content", "text_completion", "embeddings")
+STEPS = ("execute_tool", "retrieval", "rerank", "invoke_agent")
+# What the recorded programs set where their library can.
+SET = {"session": "session-1", "user": "user-1"}
+# library -> what its spans do not carry, or carry otherwise, in which scenario and why
+KNOWN: dict[str, dict[str, dict[str, str]]] = yaml.safe_load((Path(__file__).parent / "known.yaml").read_text())
+
+# concept -> the attribute that carries it
+CONCEPTS = {
+    "operation": "gen_ai.operation.name",
+    "provider": "gen_ai.provider.name",
+    "request model": "gen_ai.request.model",
+    "response model": "gen_ai.response.model",
+    "response id": "gen_ai.response.id",
+    "input tokens": "gen_ai.usage.input_tokens",
+    "output tokens": "gen_ai.usage.output_tokens",
+    "cache read tokens": "gen_ai.usage.cache_read.input_tokens",
+    "reasoning tokens": "gen_ai.usage.reasoning.output_tokens",
+    "finish reasons": "gen_ai.response.finish_reasons",
+    "input messages": "gen_ai.input.messages",
+    "output messages": "gen_ai.output.messages",
+    "tool definitions": "gen_ai.tool.definitions",
+    "tool name": "gen_ai.tool.name",
+    "tool arguments": "gen_ai.tool.call.arguments",
+    "tool result": "gen_ai.tool.call.result",
+    "agent": "gen_ai.agent.name",
+    "query": "gen_ai.retrieval.query.text",
+    "documents": "gen_ai.retrieval.documents",
+    "rerank scores": "otel_llm.rerank.scores",
+    "session": "session.id",
+    "user": "user.id",
+    "error": "error.type",
+    "cost": "otel_llm.cost.total",
+}
+
+
+def recording(library: str, scenario: str) -> bytes:
+    """A recorded scenario as an OTLP request."""
+    document = json.loads((DATA / library / f"{scenario}.json").read_text())
+    request, rejects = to_protobuf(Signal.TRACES, json.dumps(document["traces"]).encode())
+    assert not rejects
+    return request
+
+
+def spans(request: bytes) -> list[dict[str, Any]]:
+    """The attributes of a request's spans in order of their start."""
+    message = ExportTraceServiceRequest.FromString(request)
+    found = [span for one in message.resource_spans for scope in one.scope_spans for span in scope.spans]
+    found.sort(key=lambda span: span.start_time_unix_nano)
+    return [{one.key: plain(one.value) for one in span.attributes} for span in found]
+
+
+def plain(value: AnyValue) -> Any:
+    """An attribute value as Python has it."""
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [plain(one) for one in value.array_value.values]
+    if kind == "kvlist_value":
+        return {one.key: plain(one.value) for one in value.kvlist_value.values}
+    return None if kind is None else getattr(value, kind)
+
+
+def meaning(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Concept -> value of what the span says; what it does not say is not there."""
+    found: dict[str, Any] = {}
+    for concept, key in CONCEPTS.items():
+        value = attributes.get(key)
+        if isinstance(value, str) and value[:1] in {"[", "{"}:
+            value = json.loads(value)
+        if concept in {"cache read tokens", "reasoning tokens"} and value == 0:
+            value = None  # none, said or unsaid
+        if concept.endswith("messages") and value is not None:
+            value = [_message(one) for one in value]
+        if concept == "finish reasons" and value is not None:
+            value = [one.removesuffix("s") if one == "tool_calls" else one for one in value]
+        if concept == "error" and value is not None:
+            value = value.rpartition(".")[2]  # with or without the module's name
+        if concept == "documents" and value is not None:
+            value = [{key: one.get(key) for key in ("id", "score") if one.get(key) is not None} for one in value]
+        if value is not None:
+            found[concept] = value
+    return found
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without what is null, and without the deprecated finish reason."""
+    parts = [{key: one for key, one in part.items() if one is not None} for part in message["parts"]]
+    return {"role": message["role"], "parts": parts}
+
+
+def groups(found: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The meanings of a trace's spans by what they are: provider calls that count, and each kind of step."""
+    result: dict[str, list[dict[str, Any]]] = {}
+    for attributes in found:
+        operation = attributes.get("gen_ai.operation.name") or attributes.get("otel_llm.operation.name")
+        if operation in CALLS or operation in STEPS:
+            result.setdefault("call" if operation in CALLS else operation, []).append(meaning(attributes))
+    return result
+
+
+@cache
+def processed(library: str, scenario: str) -> Outcome:
+    """A recording as the engine leaves it."""
+    return load_engine({"OTEL_LLM_ENGINE": "pure"}).process(Signal.TRACES, recording(library, scenario))
+
+
+@cache
+def about(library: str) -> dict[str, Any]:
+    """What the recorder noted of a library."""
+    found: dict[str, Any] = json.loads((DATA / library / "about.json").read_text())
+    return found
+
+
+def reference(scenario: str) -> str:
+    """The library whose spans of a scenario are OpenTelemetry's own."""
+    return "otel_openai" if (DATA / "otel_openai" / f"{scenario}.json").exists() else "otel_native"
+
+
+def known(library: str, scenario: str) -> dict[str, str]:
+    """The concepts that a library's spans do not carry in a scenario, with the reason."""
+    said = KNOWN.get(library) or {}
+    return {**said.get("always", {}), **said.get(scenario, {})}
+
+
+RECORDINGS = sorted(
+    (folder.name, path.stem) for folder in DATA.iterdir() for path in folder.glob("*.json") if path.stem != "about"
+)
+
+
+@pytest.mark.parametrize(("library", "scenario"), RECORDINGS)
+def test_a_recorded_span_means_what_opentelemetrys_own_means(library: str, scenario: str) -> None:
+    """Operation, provider, models, tokens, messages, tools, documents, session, user and cost are the same."""
+    found = groups(spans(processed(library, scenario).payload))
+    wanted = groups(spans(processed(reference(scenario), scenario).payload))
+    exceptions = known(library, scenario)
+    for kind, expected in wanted.items():
+        if kind in exceptions:
+            assert kind not in found, f"{kind} is carried after all; take it out of known.yaml"
+            continue
+        assert len(found.get(kind, [])) == len(expected), kind
+        for mine, theirs in zip(found[kind], expected, strict=True):
+            set_here = {key: value for key, value in SET.items() if key in (about(library).get("sets") or ())}
+            for concept, value in {**theirs, **(set_here if kind == "call" else {})}.items():
+                if concept in exceptions and scenario in KNOWN.get(library, {}):
+                    assert mine.get(concept) != value, f"{concept} is carried after all; take it out of known.yaml"
+                elif concept not in exceptions:
+                    assert mine.get(concept) == value, (kind, concept)
+
+
+@pytest.mark.parametrize(("library", "scenario"), RECORDINGS)
+def test_tokens_and_cost_of_a_trace_count_once(library: str, scenario: str) -> None:
+    """However many layers a library traces, the measured tokens and cost are those of the provider's answers."""
+
+    def totals(outcome: Outcome) -> dict[str, float]:
+        sums: dict[str, float] = {}
+        for (name, labels), value in outcome.counters.items():
+            if name in {"otel_llm.tokens", "otel_llm.cost.usd"}:
+                kind = labels[-1] if name == "otel_llm.tokens" else "cost"
+                sums[kind] = sums.get(kind, 0) + value
+        return {kind: pytest.approx(value) for kind, value in sums.items() if value}
+
+    exceptions = known(library, scenario)
+    if not exceptions.keys() & {"input tokens", "output tokens", "call"}:
+        mine, theirs = totals(processed(library, scenario)), totals(processed(reference(scenario), scenario))
+        for kind in ("cache_read", "reasoning"):
+            if f"{kind.replace('_', ' ')} tokens" in exceptions:
+                mine.pop(kind, None)
+                theirs.pop(kind, None)
+        assert mine == theirs
+
+
+@pytest.mark.parametrize(("library", "scenario"), RECORDINGS)
+def test_originals_are_kept(library: str, scenario: str) -> None:
+    """Each attribute that a span came with is still there, unless it is one whose value was put right."""
+    for before, after in zip(
+        spans(recording(library, scenario)), spans(processed(library, scenario).payload), strict=True
+    ):
+        for key, value in before.items():
+            assert after.get(key) == value or key.startswith(("gen_ai.", "otel_llm.")), key
+            assert key in after
+
+
+def test_known_exceptions_are_of_recordings() -> None:
+    """What `known.yaml` excuses exists."""
+    for library, said in KNOWN.items():
+        scenarios = {scenario for name, scenario in RECORDINGS if name == library}
+        assert said.keys() <= {"always", *scenarios}, library
+
+
+def carried(library: str, scenario: str) -> dict[str, str]:
+    """Concept -> whether the source carries it under OpenTelemetry's name, or it was derived."""
+    result: dict[str, str] = {}
+    before = spans(recording(library, scenario))
+    after = spans(processed(library, scenario).payload)
+    for source, target in zip(before, after, strict=True):
+        operation = target.get("gen_ai.operation.name") or target.get("otel_llm.operation.name")
+        if operation not in CALLS and operation not in STEPS:
+            continue
+        for concept in meaning(target):
+            same = source.get(CONCEPTS[concept]) == target.get(CONCEPTS[concept])
+            result[concept] = "derived" if not same or result.get(concept) == "derived" else "carried"
+    return result
+
+
+def page() -> str:
+    """`docs/reference/dialects.md`."""
+    libraries = sorted({library for library, _ in RECORDINGS}, key=lambda one: (about(one)["dialect"], one))
+    lines = [
+        """# Dialects
+
+Generated from the recordings in `tests/data/dialects/` by `python tests/conformance/dialects/test_recordings.py`.
+
+**carried**: the library writes it under OpenTelemetry's name. **derived**: the collector makes it from the library's
+own attributes. **absent**: the library's spans do not say it. An empty cell: no recorded scenario of this library has
+it. Cost is always the collector's own.
+""",
+    ]
+    for dialect in dict.fromkeys(about(library)["dialect"] for library in libraries):
+        of_dialect = [library for library in libraries if about(library)["dialect"] == dialect]
+        lines.append(f"\n## {dialect}\n\n")
+        for library in of_dialect:
+            versions = ", ".join(f"{name} {version}" for name, version in about(library)["versions"].items())
+            scenarios = ", ".join(f"`{scenario}`" for name, scenario in RECORDINGS if name == library)
+            how = "Recorded with" if about(library)["recorded"] else "Built from the documentation of"
+            lines.append(f"* `{library}`: {how} {versions}. Scenarios: {scenarios}.\n")
+        lines.append("\n| concept | " + " | ".join(f"`{one}`" for one in of_dialect) + " |\n")
+        lines.append("|---" * (len(of_dialect) + 1) + "|\n")
+        for concept, key in CONCEPTS.items():
+            cells = [_cell(library, concept) for library in of_dialect]
+            if any(cells) and concept != "cost":
+                lines.append(f"| {concept} (`{key}`) | " + " | ".join(cells) + " |\n")
+        reasons = {
+            f"* `{library}`, {scenario.replace('always', 'every scenario')}: {concept}: {reason}\n"
+            for library in of_dialect
+            for scenario, said in (KNOWN.get(library) or {}).items()
+            for concept, reason in said.items()
+        }
+        if reasons:
+            lines.append("\nWhat is missing or differs, and why:\n\n" + "".join(sorted(reasons)))
+    return "".join(lines)
+
+
+def _cell(library: str, concept: str) -> str:
+    scenarios = [scenario for name, scenario in RECORDINGS if name == library]
+    found = {carried(library, scenario).get(concept, "") for scenario in scenarios} - {""}
+    if found:
+        return ", ".join(sorted(found))
+    wanted = any(
+        concept in one
+        for scenario in scenarios
+        for group in groups(spans(processed(reference(scenario), scenario).payload)).values()
+        for one in group
+    )
+    return "absent" if wanted else ""
+
+
+def test_the_page_says_what_the_recordings_show() -> None:
+    """`docs/reference/dialects.md` is up to date."""
+    assert PAGE.read_text() == page(), f"run {sys.executable} {__file__}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
