@@ -89,3 +89,12 @@ MAX_ATTRIBUTE_JSON_BYTES = 8 * MIB
 
 # truncate: of one span this many oddities of its dialect are named on it and counted
 MAX_DIALECT_PROBLEMS = 16
+
+# reject: samples that one query may read and make together; over it the query fails
+MAX_QUERY_SAMPLES = 50_000_000
+
+# reject: points per series that one range query may ask for (Prometheus' own bound)
+MAX_QUERY_POINTS = 11_000
+
+# reject: a query that takes longer than this many seconds is given up with a timeout
+MAX_QUERY_SECONDS = 30.0

@@ -6,3 +6,8 @@
 
 `storage.Storage` is what the evaluator asks of a store. Times are integer milliseconds; nothing here reads a clock.
 """
+
+from otel_llm_collector.measure.promql.evaluate import Options
+from otel_llm_collector.measure.promql.query import Query, instant, parse, range_query
+
+__all__ = ["Options", "Query", "instant", "parse", "range_query"]

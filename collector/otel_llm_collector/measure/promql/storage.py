@@ -7,14 +7,14 @@ value until its next sample.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import re2
 
 from otel_llm_collector.measure.promql.native import NativeHistogram
 
@@ -33,10 +33,21 @@ def is_stale(values: Floats) -> Flags:
     return np.asarray(np.ascontiguousarray(values).view(np.int64) == STALE_BITS)
 
 
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+
+
 @lru_cache(maxsize=4096)
-def anchored(pattern: str) -> re.Pattern[str]:
-    """The regular expression as Prometheus matches with it: the whole value, `.` takes a line break too."""
-    return re.compile(f"(?s:{pattern})")
+def anchored(pattern: str) -> Any:
+    """The regular expression as Prometheus matches with it (RE2): the whole value, `.` takes a line break too.
+
+    Raises ValueError where it is none. No pattern takes longer than linear time.
+    """
+    try:
+        return re2.compile(f"(?s:{pattern})", _QUIET)
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from error
 
 
 @dataclass(frozen=True, slots=True)

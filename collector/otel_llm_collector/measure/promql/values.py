@@ -28,7 +28,7 @@ class LimitError(QueryError):
     """The query asks for more than it may: too many samples, or too many points."""
 
 
-class TimeoutError(QueryError):  # noqa: A001 - qualified where it is used
+class TimedOut(QueryError):
     """The query took longer than it may."""
 
 

@@ -1,0 +1,207 @@
+"""The samples that a selector looks at: per series and step the stretch of samples in its window.
+
+Series with the very same sample times stand in one bunch, as the rows of one array: their windows are found once.
+Those with times of their own stand in a padded bunch. A window is (end - range, end]; stale markers are not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from otel_llm_collector.measure.promql.block import Block, Histograms, no_histograms
+from otel_llm_collector.measure.promql.storage import Flags, Floats, Integers, Labels, SeriesSlice, is_stale
+
+_NEVER = np.iinfo(np.int64).max  # the time of padding
+_CHUNK_CELLS = 1 << 18  # cells of one working array: small enough for the processor's cache
+
+
+@dataclass(slots=True)
+class Bunch:
+    """Rows of samples: `times` is (1, L) for all rows or (N, L), padded at the end; `lengths` says how long each is."""
+
+    rows: npt.NDArray[np.intp]  # which series of the selection these are
+    times: Integers
+    values: Floats
+    lengths: Integers  # (1,) or (N,)
+    histograms: Histograms | None = None
+
+    def part(self, start: int, stop: int) -> Bunch:
+        """Some of its rows."""
+        shared = len(self.times) == 1
+        return Bunch(
+            self.rows[start:stop],
+            self.times if shared else self.times[start:stop],
+            self.values[start:stop],
+            self.lengths if shared else self.lengths[start:stop],
+            None if self.histograms is None else self.histograms[start:stop],
+        )
+
+
+@dataclass(slots=True)
+class Windows:
+    """A bunch with its windows: samples `low` to `high` - 1 of each row at each step; (1, T) where rows share times."""
+
+    bunch: Bunch
+    low: Integers
+    high: Integers
+    ends: Integers  # (T,): where the windows end
+    moments: Integers  # (T,): the steps themselves, elsewhere with `offset` and `@`
+    range_ms: int
+
+    @property
+    def counts(self) -> Integers:
+        """How many samples each window has."""
+        return self.high - self.low
+
+    def value(self, index: Integers) -> Floats:
+        """The values at one index per window, as (N, T); an index outside the bunch gives any value."""
+        return pick(self.bunch.values, index)
+
+    def time(self, index: Integers) -> Integers:
+        """The times at one index per window, as (1 or N, T)."""
+        return pick(self.bunch.times, index)
+
+    def each(self) -> Iterator[tuple[Flags, Integers]]:
+        """The first sample of every window, then the second, …: where there is one, and its index."""
+        for offset in range(int(self.counts.max(initial=0))):
+            index = self.low + offset
+            yield index < self.high, index
+
+
+def pick(array: npt.NDArray[Any], index: Integers) -> npt.NDArray[Any]:
+    """One element per row and step: `index` is (1, T) or (N, T) and may lie outside, which gives any element."""
+    index = np.clip(index, 0, max(array.shape[1] - 1, 0))
+    if len(index) == 1:
+        picked: npt.NDArray[Any] = np.take(array, index[0], axis=1)
+    elif len(array) == 1:
+        picked = array[0][index]
+    else:
+        picked = np.take_along_axis(array, index, axis=1)
+    return picked
+
+
+def bunches(series: Sequence[SeriesSlice]) -> list[Bunch]:
+    """The series by their times: those that share them together, all others padded to one length."""
+    by_times: dict[int | tuple[int, bytes], list[int]] = {}
+    for row, one in enumerate(series):
+        by_times.setdefault(id(one.times), []).append(row)
+    if len(by_times) > 1:
+        by_times = _by_content(series, by_times)
+    shared = [rows for rows in by_times.values() if len(rows) > 1 or len(by_times) == 1]
+    alone = [rows[0] for rows in by_times.values() if len(rows) == 1 and len(by_times) > 1]
+    found = [_stacked(series, rows) for rows in shared]
+    if alone:
+        found.append(_padded(series, alone))
+    return found
+
+
+def _by_content(
+    series: Sequence[SeriesSlice], by_identity: dict[int | tuple[int, bytes], list[int]]
+) -> dict[int | tuple[int, bytes], list[int]]:
+    found: dict[int | tuple[int, bytes], list[int]] = {}
+    for rows in by_identity.values():
+        times = series[rows[0]].times
+        found.setdefault((len(times), times.tobytes()), []).extend(rows)
+    return found
+
+
+def _stacked(series: Sequence[SeriesSlice], rows: list[int]) -> Bunch:
+    times = series[rows[0]].times
+    values = np.empty((len(rows), len(times)))
+    for position, row in enumerate(rows):
+        values[position] = series[row].values
+    return Bunch(
+        np.array(rows, np.intp),
+        times.reshape(1, -1),
+        values,
+        np.array([len(times)]),
+        _histograms(series, rows, len(times)),
+    )
+
+
+def _padded(series: Sequence[SeriesSlice], rows: list[int]) -> Bunch:
+    lengths = np.array([len(series[row].times) for row in rows], np.int64)
+    longest = int(lengths.max())
+    times = np.full((len(rows), longest), _NEVER, np.int64)
+    values = np.zeros((len(rows), longest))
+    for position, row in enumerate(rows):
+        times[position, : lengths[position]] = series[row].times
+        values[position, : lengths[position]] = series[row].values
+    return Bunch(np.array(rows, np.intp), times, values, lengths, _histograms(series, rows, longest))
+
+
+def _histograms(series: Sequence[SeriesSlice], rows: list[int], length: int) -> Histograms | None:
+    if all(series[row].histograms is None for row in rows):
+        return None
+    found = no_histograms((len(rows), length))
+    for position, row in enumerate(rows):
+        histograms = series[row].histograms
+        if histograms is not None:
+            for index, histogram in enumerate(histograms):
+                found[position, index] = histogram
+    return found
+
+
+def without_stale(series: Sequence[SeriesSlice]) -> list[SeriesSlice]:
+    """The series without their stale markers."""
+    return [_fresh(one) for one in series]
+
+
+def _fresh(one: SeriesSlice) -> SeriesSlice:
+    stale = is_stale(one.values)
+    if not stale.any():
+        return one
+    keep = np.flatnonzero(~stale)
+    histograms = None if one.histograms is None else [one.histograms[index] for index in keep.tolist()]
+    return SeriesSlice(one.labels, one.times[keep], one.values[keep], histograms)
+
+
+def windows(bunch: Bunch, ends: Integers, moments: Integers, range_ms: int) -> Iterator[Windows]:
+    """The windows of a bunch at each of `ends`, in parts that fit the processor's cache."""
+    width = max(bunch.values.shape[1], len(ends), 1)
+    rows = max(1, _CHUNK_CELLS // width)
+    shared = len(bunch.times) == 1
+    bounds = _bounds(bunch, ends, range_ms) if shared else None
+    for start in range(0, len(bunch.rows), rows):
+        part = bunch.part(start, start + rows)
+        low, high = bounds or _bounds(part, ends, range_ms)
+        yield Windows(part, low, high, ends, moments, range_ms)
+
+
+def _bounds(bunch: Bunch, ends: Integers, range_ms: int) -> tuple[Integers, Integers]:
+    moments = np.concatenate([ends - range_ms, ends])
+    found = np.empty((len(bunch.times), len(moments)), np.int64)
+    for row, (times, length) in enumerate(zip(bunch.times, bunch.lengths.tolist(), strict=True)):
+        found[row] = np.searchsorted(times[:length], moments, side="right")
+    return found[:, : len(ends)], found[:, len(ends) :]
+
+
+def newest(bunch: Bunch, ends: Integers, lookback_ms: int) -> tuple[Flags, Integers]:
+    """Where at each of `ends` a series has a sample not older than `lookback_ms`, and its index."""
+    low, high = _bounds(bunch, ends, lookback_ms)
+    return high > low, high - 1
+
+
+def as_series(block: Block, times: Integers) -> list[SeriesSlice]:
+    """The rows of a block as series, for the windows over a subquery."""
+    found = []
+    for row, labels in enumerate(block.labels):
+        present = block.present[row]
+        histograms = None if block.histograms is None else block.histograms[row]
+        if present.all():
+            found.append(_slice(labels, times, block.values[row], histograms))
+        elif present.any():
+            chosen = None if histograms is None else histograms[present]
+            found.append(_slice(labels, times[present], block.values[row][present], chosen))
+    return found
+
+
+def _slice(labels: Labels, times: Integers, values: Floats, histograms: Histograms | None) -> SeriesSlice:
+    if histograms is None or not any(one is not None for one in histograms.tolist()):
+        return SeriesSlice(labels, times, values)
+    return SeriesSlice(labels, times, values, histograms.tolist())
