@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up everything they need inside the repository.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate record-dialects constraints clean
+.PHONY: help demo test check format generate record-dialects constraints clean test-backends
 
 BIN := .venv/bin
 
@@ -14,6 +14,11 @@ test: .venv/installed-dev  ## run every check and every test
 	@scripts/system-packages
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-backends: .venv/installed-dev  ## run the tests against real backends; installs those in .cache (2 GB the first time)
+	@scripts/system-packages
+	@scripts/backends
+	@$(BIN)/python -m pytest tests/backends $(ARGS)
 
 check: .venv/installed-dev  ## format, lint, types, import layers, generated files
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,99 @@
+"""The real MLflow tracking server: what it has after we sent to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from otel_llm_collector.contract import Signal
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def mlflow(tools: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Its base URL."""
+    program = tools.program("mlflow/bin/mlflow")
+    folder = tmp_path_factory.mktemp("mlflow")
+    port = tools.free_port()
+    url = f"http://127.0.0.1:{port}"
+    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--default-artifact-root", folder / "artifacts"]
+    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    with tools.running(folder, program, "server", *store, *address, ready=f"{url}/health", **quiet):
+        yield url
+
+
+def test_trace_tokens_cost_session_and_scores_are_there(tools: Any, mlflow: str, tmp_path: Path) -> None:
+    """Read back over its API: one trace in the experiment that was made, our tokens and cost, session, assessments."""
+    trace = tools.Trace()
+    exporter = {"type": "mlflow", "endpoint": mlflow, "experiment": "rag", "retry": {"initial_seconds": 0.2}}
+    with tools.Collector(tmp_path, {"mlflow": exporter}) as collector:
+        collector.send(Signal.LOGS, trace.score("early", 0.25, on=trace.call))  # before its trace
+        collector.send(Signal.TRACES, trace.request)
+        collector.send(Signal.LOGS, trace.score("whole", 0.5))
+        tools.wait_for(lambda: collector.settled("mlflow"), what="delivery")
+        assert collector.metric("otelcol_exporter_sent_spans_total") == 2
+        assert collector.metric("otelcol_exporter_sent_log_records_total") == 2
+
+    info = tools.call("GET", f"{mlflow}/api/3.0/mlflow/traces/tr-{trace.id}")["trace"]["trace_info"]
+    metadata = info["trace_metadata"]
+    cost = json.loads(metadata["mlflow.trace.cost"])
+    assert cost["total_cost"] == pytest.approx(trace.cost)
+    assert cost["input_cost"] + cost["output_cost"] == pytest.approx(trace.cost)
+    usage = json.loads(metadata["mlflow.trace.tokenUsage"])
+    assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (1000, 500, 1500)
+    assert metadata["mlflow.trace.session"] == trace.conversation
+    assert info["state"] == "OK"
+    scores = {one["assessment_name"]: one for one in info["assessments"]}
+    assert {name: one["feedback"]["value"] for name, one in scores.items()} == {"early": 0.25, "whole": 0.5}
+    assert scores["early"]["span_id"] == trace.call.span_id.hex()
+    assert scores["early"]["rationale"] == "because"
+    experiment = tools.call("GET", f"{mlflow}/api/2.0/mlflow/experiments/get-by-name?experiment_name=rag")["experiment"]
+    assert info["trace_location"]["mlflow_experiment"]["experiment_id"] == experiment["experiment_id"]
+
+
+def test_our_price_wins_over_the_one_from_its_table(tools: Any, mlflow: str, tmp_path: Path) -> None:
+    """MLflow's own table knows the model; what it shows is what we sent, and without our profile it is not."""
+    ours, theirs = tools.Trace(), tools.Trace()
+    for trace in (ours, theirs):
+        model = next(one for one in trace.call.attributes if one.key == "gen_ai.request.model")
+        model.value.string_value = "gpt-4o-mini"
+        for one in trace.call.attributes:
+            if one.key == "gen_ai.usage.cache_read.input_tokens":
+                one.key = "gen_ai.usage.details.cached_tokens"  # a name that neither reads: no discount for either
+    profile = tmp_path / "double.yaml"
+    profile.write_text(
+        "profile: double\nbrief: For this test.\nsources: []\n"
+        "add: {mlflow.llm.cost: {json: {input_cost: otel_llm.cost.output, output_cost: otel_llm.cost.output,"
+        " total_cost: otel_llm.cost.output}}}\n"
+    )
+    base = {"type": "mlflow", "endpoint": mlflow}
+    for trace, more, total in ((ours, {"profile": "double.yaml"}, 0.0003), (theirs, {"profile": None}, 0.00045)):
+        with tools.Collector(tmp_path, {"mlflow": {**base, **more}}) as collector:
+            collector.send(Signal.TRACES, trace.request)
+            tools.wait_for(lambda collector=collector: collector.settled("mlflow"), what="delivery")
+        info = tools.call("GET", f"{mlflow}/api/3.0/mlflow/traces/tr-{trace.id}")["trace"]["trace_info"]
+        cost = json.loads(info["trace_metadata"]["mlflow.trace.cost"])
+        assert cost["total_cost"] == pytest.approx(total)
+
+
+def test_experiments_are_taken_from_the_resource(tools: Any, mlflow: str, tmp_path: Path) -> None:
+    """Two services in one request end up in two experiments, whose names need quoting."""
+    first, second = tools.Trace("shop & co"), tools.Trace("search/eu")
+    first.request.MergeFrom(second.request)
+    exporter = {"type": "mlflow", "endpoint": mlflow, "experiment_from": "service.name"}
+    with tools.Collector(tmp_path, {"mlflow": exporter}) as collector:
+        collector.send(Signal.TRACES, first.request)
+        tools.wait_for(lambda: collector.settled("mlflow"), what="delivery")
+        assert collector.metric("otelcol_exporter_sent_spans_total") == 4
+    found = set()
+    for trace in (first, second):
+        info = tools.call("GET", f"{mlflow}/api/3.0/mlflow/traces/tr-{trace.id}")["trace"]["trace_info"]
+        number = info["trace_location"]["mlflow_experiment"]["experiment_id"]
+        path = f"{mlflow}/api/2.0/mlflow/experiments/get?experiment_id={number}"
+        found.add(tools.call("GET", path)["experiment"]["name"])
+    assert found == {"shop & co", "search/eu"}
