@@ -428,6 +428,9 @@ OTEL_LLM_CONTENT_OUTPUT_BYTES: Final = "otel_llm.content.output_bytes"
 OTEL_LLM_CONTENT_QUERY_BYTES: Final = "otel_llm.content.query_bytes"
 """Size of the query whose text was not recorded."""
 
+OTEL_LLM_CONTENT_TRUNCATED: Final = "otel_llm.content.truncated"
+"""Fields that were cut: name, original size in bytes, SHA-256 of the original, parted by spaces."""
+
 OTEL_LLM_CONTEXT_DOCUMENT_COUNT: Final = "otel_llm.context.document_count"
 """Documents that made it into the context."""
 

@@ -159,6 +159,7 @@ ATTRIBUTES: Final[dict[str, Known]] = {
     "otel_llm.content.input_bytes": Known("int"),
     "otel_llm.content.output_bytes": Known("int"),
     "otel_llm.content.query_bytes": Known("int"),
+    "otel_llm.content.truncated": Known("string[]"),
     "otel_llm.context.document_count": Known("int"),
     "otel_llm.context.max_tokens": Known("int"),
     "otel_llm.context.token_count_estimated": Known("boolean"),

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from otel_llm_semconv import attributes as attr
-from otel_llm_semconv.dialects import compiled
+from otel_llm_semconv.content_keys import content_keys
 
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.deliver.otlp import SHAPES, walk
 
-# Content under OpenTelemetry's names and under those of other dialects; a pattern ending in `*` is a prefix.
-_PATTERNS = [*sorted(attr.CONTENT), *compiled()["content"]]
-_KEYS = frozenset(key for key in _PATTERNS if not key.endswith("*"))
-_PREFIXES = tuple(key.removesuffix("*") for key in _PATTERNS if key.endswith("*"))
-_CONTENT_BYTES = [key.encode() for key in (*sorted(_KEYS), *_PREFIXES)]
+_KEYS = content_keys()
+_CONTENT_BYTES = [key.encode() for key in (*sorted(_KEYS.exact), *_KEYS.prefixes)]
 # Log events of conventions up to 1.36 carry messages in their body; their names start so.
 _EVENT_PREFIX = attr.GEN_AI_SYSTEM.removesuffix("system")
 
@@ -51,6 +48,5 @@ def _legacy_event(record: Any) -> bool:
 
 def _drop_content(attributes: Any) -> None:
     for index in range(len(attributes) - 1, -1, -1):
-        key = attributes[index].key
-        if key in _KEYS or key.startswith(_PREFIXES):
+        if attributes[index].key in _KEYS:
             del attributes[index]

@@ -26,8 +26,10 @@ from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
 
 from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal
+from otel_llm_collector.engine.content import ContentRules
 from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.prices import Price, RateBook, Rates
+from otel_llm_collector.engine.settings import ProcessorsConfig
 from otel_llm_collector.engine.spans import GenAiSpan, mark_wrappers, read, text
 from otel_llm_collector.engine.wire import salvage
 from otel_llm_collector.errors import MalformedRequest
@@ -54,13 +56,15 @@ _WRITTEN = frozenset(
 class PureEngine:
     """See the module. Thread-safe: it keeps nothing but the rates."""
 
-    def __init__(self, rates: RateBook, normaliser: Normaliser) -> None:
+    def __init__(self, rates: RateBook, normaliser: Normaliser, processors: ProcessorsConfig | None = None) -> None:
         self._rates = rates
         self._normaliser = normaliser
+        processors = processors or ProcessorsConfig()
+        self._content = ContentRules(processors) if processors != ProcessorsConfig() else None
         self._passes: dict[Signal, Callable[[Any, _Pass], bool]] = {
             Signal.TRACES: self._traces,
             Signal.METRICS: _metrics,
-            Signal.LOGS: _logs,
+            Signal.LOGS: self._logs,
         }
 
     def process(self, signal: Signal, request: bytes) -> Outcome:
@@ -104,6 +108,34 @@ class PureEngine:
             changed |= _write(genai, price, self._rates)
             if not genai.is_wrapper:
                 _measure(service, genai, price, state)
+        if self._content is not None:
+            changed |= self._apply_content(request, state)
+        return changed
+
+    def _apply_content(self, request: ExportTraceServiceRequest, state: _Pass) -> bool:
+        found: dict[str, int] = {}
+        rules = self._content
+        changed = False
+        for resource_spans in request.resource_spans:
+            for scope_spans in resource_spans.scope_spans:
+                for span in scope_spans.spans:
+                    changed |= rules is not None and rules.span(span, found)
+        state.note_all("redacted_", found)
+        return changed
+
+    def _logs(self, request: ExportLogsServiceRequest, state: _Pass) -> bool:
+        """Refuse what has ids of a wrong length; apply the content rules; count."""
+        found: dict[str, int] = {}
+        rules = self._content
+        changed = False
+        for resource_logs in request.resource_logs:
+            for scope_logs in resource_logs.scope_logs:
+                changed |= _remove_bad_records(scope_logs.log_records, state)
+                state.accepted += len(scope_logs.log_records)
+                if rules is not None:
+                    for record in scope_logs.log_records:
+                        changed |= rules.log(record, found)
+        state.note_all("redacted_", found)
         return changed
 
     def _price(self, genai: GenAiSpan) -> Price | Unknown | None:
@@ -149,6 +181,10 @@ class _Pass:
     def note(self, reason: str, count: int) -> None:
         if count:
             self.notes[reason] = self.notes.get(reason, 0) + count
+
+    def note_all(self, prefix: str, counts: dict[str, int]) -> None:
+        for reason, count in counts.items():
+            self.note(prefix + reason, count)
 
     def reject(self, reason: str, count: int, message: str) -> None:
         self.rejects.append(Reject(reason, count, message))
@@ -321,22 +357,16 @@ def _metrics(request: ExportMetricsServiceRequest, state: _Pass) -> bool:
     return False
 
 
-def _logs(request: ExportLogsServiceRequest, state: _Pass) -> bool:
-    """Count the records; those with ids of a wrong length are refused, the others pass as they came."""
-    changed = False
-    for resource_logs in request.resource_logs:
-        for scope_logs in resource_logs.scope_logs:
-            records = scope_logs.log_records
-            bad = [
-                index
-                for index, record in enumerate(records)
-                if len(record.trace_id) not in (0, _TRACE_ID_BYTES) or len(record.span_id) not in (0, _SPAN_ID_BYTES)
-            ]
-            if bad:
-                message = "trace_id or span_id of a log record has a wrong length; send 16 and 8 bytes, or none"
-                state.reject("invalid_log_id", len(bad), message)
-                for index in reversed(bad):
-                    del records[index]
-                changed = True
-            state.accepted += len(records)
-    return changed
+def _remove_bad_records(records: Any, state: _Pass) -> bool:
+    """Take out log records with ids of a wrong length."""
+    bad = [
+        index
+        for index, record in enumerate(records)
+        if len(record.trace_id) not in (0, _TRACE_ID_BYTES) or len(record.span_id) not in (0, _SPAN_ID_BYTES)
+    ]
+    if bad:
+        message = "trace_id or span_id of a log record has a wrong length; send 16 and 8 bytes, or none"
+        state.reject("invalid_log_id", len(bad), message)
+        for index in reversed(bad):
+            del records[index]
+    return bool(bad)

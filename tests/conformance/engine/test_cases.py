@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from otel_llm_collector.contract import Engine, Outcome, Signal
 from otel_llm_collector.engine import load_engine
+from otel_llm_collector.engine.settings import ProcessorsConfig
 from otel_llm_collector.errors import MalformedRequest
 from otel_llm_semconv.metrics import METRICS
 
@@ -23,7 +26,13 @@ CASES = [
     for case in yaml.safe_load(path.read_text())
 ]
 START = 1_790_000_000_000_000_000
-TWINS = {"pure": lambda: load_engine({"OTEL_LLM_ENGINE": "pure"})}
+TWINS = {"pure": lambda processors=None: load_engine({"OTEL_LLM_ENGINE": "pure"}, processors)}
+
+
+@cache
+def engine_for(twin: str, processors: str) -> Engine:
+    """An implementation set up for a section `processors`, given as JSON."""
+    return TWINS[twin](ProcessorsConfig.model_validate_json(processors))
 
 
 @pytest.fixture(scope="module", params=TWINS)
@@ -106,8 +115,10 @@ def measured(outcome: Outcome) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_case(engine: Engine, case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("twin", TWINS)
+def test_case(twin: str, case: dict[str, Any]) -> None:
     """The case's spans come out as it says."""
+    engine = engine_for(twin, json.dumps(case.get("processors", {})))
     outcome = engine.process(Signal.TRACES, request_of(case["spans"]))
     assert outcome.accepted == len(case["spans"])
     expect = case["expect"]
