@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from otel_llm._version import __version__
 
 if TYPE_CHECKING:
+    from otel_llm.experiments import Experiment, experiment
     from otel_llm.fastapi import instrument_fastapi
     from otel_llm.hardware import watch_hardware
     from otel_llm.helpers import (
@@ -39,16 +40,20 @@ if TYPE_CHECKING:
     )
     from otel_llm.sessions import session
     from otel_llm.setup import Handle, configure, flush
+    from otel_llm.training import TrainingHandle, training_step
 
 # Public name -> the module that has it, imported at first use: `import otel_llm` costs next to nothing.
 _HOMES = {
+    "Experiment": "experiments",
     "Handle": "setup",
+    "TrainingHandle": "training",
     "agent": "helpers",
     "build_context": "helpers",
     "chat": "helpers",
     "configure": "setup",
     "data_processing": "helpers",
     "embedding": "helpers",
+    "experiment": "experiments",
     "flush": "setup",
     "instrument_fastapi": "fastapi",
     "llm": "helpers",
@@ -58,12 +63,15 @@ _HOMES = {
     "session": "sessions",
     "span": "helpers",
     "tool": "helpers",
+    "training_step": "training",
     "watch_hardware": "hardware",
     "workflow": "helpers",
 }
 
 __all__ = [
+    "Experiment",
     "Handle",
+    "TrainingHandle",
     "__version__",
     "agent",
     "build_context",
@@ -71,6 +79,7 @@ __all__ = [
     "configure",
     "data_processing",
     "embedding",
+    "experiment",
     "flush",
     "instrument_fastapi",
     "llm",
@@ -80,6 +89,7 @@ __all__ = [
     "session",
     "span",
     "tool",
+    "training_step",
     "watch_hardware",
     "workflow",
 ]

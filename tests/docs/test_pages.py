@@ -163,6 +163,8 @@ def test_programs_run_and_are_traced(block: Block, tmp_path: Path) -> None:
             return {span.name for taken in sink.taken if taken.signal is Signal.TRACES for span in taken.spans()}
 
     names = asyncio.run(run())
-    used = set(re.findall(r"otel_llm\.(chat|retrieval|embedding|rerank|workflow)\(", block.body))
+    used = set(
+        re.findall(r"otel_llm\.(chat|retrieval|embedding|rerank|workflow|training_step|experiment)\(", block.body)
+    )
     assert used
     assert len(names) >= len(used), f"{used} were used, {names} arrived"
