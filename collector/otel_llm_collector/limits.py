@@ -57,6 +57,16 @@ BREAKER_FAILURES = 5
 DEAD_LETTER_BYTES = 64 * MIB
 DEAD_LETTER_FILES = 5
 
+# decide early: traces that a destination waits for, and the bytes of the log that it holds for them
+MAX_HELD_TRACES = 50_000
+MAX_HELD_BYTES = 256 * MIB
+
+# forget the oldest: verdicts remembered for spans that come late; forgotten, they are judged as a trace of their own
+MAX_DECIDED_TRACES = 100_000
+
+# forget the oldest: services whose rate a sampling policy remembers
+MAX_SAMPLED_SERVICES = 1000
+
 # cancel: what is still unsent when a shutdown has lasted this long is given up and counted
 SHUTDOWN_SECONDS = 5.0
 

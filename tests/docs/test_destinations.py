@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 
 FOLDER = Path(__file__).parents[2] / "docs/destinations"
 BEGIN, END = "<!-- options: {} -->\n", "<!-- end -->"
+MAX_DEPTH = 2
 SHARED = {"every": DestinationSettings, "network": NetworkSettings, "scores": ScoredSettings}
 
 
@@ -35,12 +36,25 @@ def _rows(path: str, field: Any) -> list[str]:
     nested = field.annotation
     if isinstance(nested, type) and issubclass(nested, BaseModel) and field.default_factory is not None:
         return [row for name, one in nested.model_fields.items() for row in _rows(f"{path}.{name}", one)]
-    return [f"| `{path}` | {_default(field)} | {field.description} |"]
+    rows = [f"| `{path}` | {_default(field)} | {field.description} |"]
+    for inner in _inside(field.annotation):
+        if path != "profile" and path.count(".") < MAX_DEPTH:  # what stands in a profile is a file of its own
+            rows += [row for name, one in inner.model_fields.items() for row in _rows(f"{path}.{name}", one)]
+    return rows
+
+
+def _inside(annotation: Any) -> list[type[BaseModel]]:
+    """The settings classes in an option that may also be null, or is a list of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [one for argument in getattr(annotation, "__args__", ()) for one in _inside(argument)]
 
 
 def _default(field: Any) -> str:
     if field.default_factory is not None:
         value = field.default_factory()
+        if isinstance(value, BaseModel):
+            return "as below"
         return f"`{value}`" if value else ""
     if field.default is PydanticUndefined:
         return "required"

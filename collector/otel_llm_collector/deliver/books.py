@@ -50,6 +50,12 @@ class Books(Collector):
             ["exporter", "outcome"],
             registry=registry,
         )
+        self._sampled = Counter(
+            "otel_llm_exporter_sampled_traces",
+            "Traces judged by late sampling, with the policy that kept them.",
+            ["exporter", "policy", "decision"],
+            registry=registry,
+        )
         for name in wanted:
             self._retries.labels(name)
             for signal in wanted[name]:
@@ -72,6 +78,14 @@ class Books(Collector):
         """A record of `items` is taken from the log for the destination `name`."""
         self._under_way[name, signal] += items
         return Entry(self, name, signal, items)
+
+    def bundle(self, name: str, signal: Signal, items: int) -> Entry:
+        """`items` of several entries go on together; they are under way already."""
+        return Entry(self, name, signal, items)
+
+    def sampled(self, name: str, policy: str | None) -> None:
+        """A trace was judged: kept by `policy`, or dropped."""
+        self._sampled.labels(name, policy or "", "dropped" if policy is None else "kept").inc()
 
     def lost(self, name: str, signal: Signal, items: int, reason: str) -> None:
         """The destination never gets `items` that no reader has opened."""

@@ -2,7 +2,8 @@
 
 filter -> content -> scores -> route -> profile -> split -> bisect -> retry -> send.
 
-`compose` is the one place that orders these steps. Each takes a parcel and the record's entry in the books, and sees to
+`compose` is the one place that orders these steps; `reader` puts the filter first, or `assemble`, which filters itself,
+so that whole traces are made of what is wanted. Each takes a parcel and the record's entry in the books, and sees to
 it that every item is handed on, counted as sent, or counted as dropped.
 """
 
@@ -65,12 +66,12 @@ def compose(
         step = _only_scores(step)
     if settings.content is Content.DROP:
         step = _without_content(step)
-    if settings.filter is not None:
-        step = _filtered(step, Filter(settings.filter))
     return step
 
 
-def _filtered(following: Step, chosen: Filter) -> Step:
+def filtered(following: Step, chosen: Filter) -> Step:
+    """The step that leaves out what the destination does not want, before `following`."""
+
     async def step(parcel: Parcel, entry: Entry) -> None:
         left = await aside(parcel.payload, lambda: chosen.apply(parcel))
         entry.dropped(parcel.items - left.items, "filtered", intentional=True)

@@ -13,7 +13,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pydantic import Field, SecretStr
@@ -26,6 +26,7 @@ from otel_llm_collector.deliver.otlp_http import post_otlp
 from otel_llm_collector.deliver.profile import ProfileChoice
 from otel_llm_collector.deliver.scores import Score, scores
 from otel_llm_collector.deliver.settings import HeaderValue, ScoredSettings
+from otel_llm_collector.deliver.traces import WholeTraceSettings
 from otel_llm_collector.errors import NotYet
 
 _WORKSPACE = "comet-workspace"
@@ -37,8 +38,10 @@ _NANOS_PER_MS = 1_000_000
 class OpikSettings(ScoredSettings):
     """Opik, self-hosted or at Comet."""
 
-    whole_traces: ClassVar[bool] = True
-
+    whole_traces: WholeTraceSettings | None = Field(
+        default_factory=WholeTraceSettings,
+        description="Wait for the spans of a trace, which Opik shows as one; null: send each request at once.",
+    )
     type: Literal["opik"] = Field(description="opik")
     endpoint: Url = Field(
         description="Base URL of the API: http://127.0.0.1:5173/api, or https://www.comet.com/opik/api."

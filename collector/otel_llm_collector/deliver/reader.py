@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Destination, Log, Parcel, Record, Signal
+from otel_llm_collector.deliver.assemble import Assembler
 from otel_llm_collector.deliver.books import Books, Entry
 from otel_llm_collector.deliver.breaker import State
-from otel_llm_collector.deliver.chain import Condition, compose
+from otel_llm_collector.deliver.chain import Condition, Step, compose, filtered
+from otel_llm_collector.deliver.filter import Filter
 from otel_llm_collector.deliver.retry import Timing
+from otel_llm_collector.deliver.sampling import Sampler
 from otel_llm_collector.deliver.settings import DestinationSettings
+from otel_llm_collector.deliver.traces import WholeTraceSettings
 from otel_llm_collector.errors import StartError
 
 logger = logging.getLogger(__name__)
@@ -73,11 +78,31 @@ class Reader:
         self._books = books
         self._shutdown_seconds = shutdown_seconds
         self._condition = Condition()
-        retry = settings.retry.for_log(durable=log.durable)
-        self._deliver = compose(name, destination, settings, retry, books, self._condition, timing or Timing())
         self._slots = asyncio.Semaphore(settings.max_in_flight)
         self._progress = Progress()
+        timing = timing or Timing()
+        retry = settings.retry.for_log(durable=log.durable)
+        chosen = Filter(settings.filter) if settings.filter is not None else None
+        self._deliver_chosen = compose(name, destination, settings, retry, books, self._condition, timing)
+        self._deliver = filtered(self._deliver_chosen, chosen) if chosen is not None else self._deliver_chosen
+        self._assembler: Assembler | None = None
+        whole = settings.whole_traces or (WholeTraceSettings() if settings.sampling is not None else None)
+        if whole is not None and Signal.TRACES in settings.signals:
+            self._assembler = Assembler(
+                name,
+                whole,
+                Sampler(settings.sampling) if settings.sampling is not None else None,
+                chosen,
+                settings.max_request_bytes,
+                books,
+                log.fetch,
+                self._slots.acquire,
+                self._launch,
+                self._finish,
+                timing,
+            )
         self._under_way: dict[asyncio.Task[None], Entry] = {}
+        self._taken: Entry | None = None  # a record that waits for a slot
         self._main: asyncio.Task[None] | None = None
         self.failure: Exception | None = None  # what ended it before its time
         books.watch(name, self._backlog)
@@ -91,6 +116,8 @@ class Reader:
             raise StartError(msg) from error
         for signal, items in self._log.backlog(self._name).items():
             self._books.found(self._name, signal, items)
+        if self._assembler is not None:
+            self._assembler.start()
         self._main = asyncio.create_task(self._guarded())
 
     async def shutdown(self) -> None:
@@ -108,8 +135,10 @@ class Reader:
         waiting = {signal.value: count for signal, count in self._books.waiting(self._name).items() if count}
         standing = self._log.standing(self._name)
         oldest = self._progress.oldest
+        held = {"held": self._assembler.details()} if self._assembler is not None else {}
         return {
             "type": self._settings.type,
+            **held,
             "offset": standing.committed,
             "log_end": standing.end,
             "lag": {
@@ -132,63 +161,111 @@ class Reader:
             self.failure = error
 
     async def _run(self) -> None:
-        """Read until the log ends. A slot is taken before a record is, so that what is read is under way."""
+        """Read until the log ends. A slot is taken before a record is, so that what is read is under way.
+
+        With an assembler a record comes first: its traces need the slots while nothing is read.
+        """
         records = self._log.read(self._name)
         while True:
-            await self._slots.acquire()
+            if self._assembler is None:
+                await self._slots.acquire()
             record = await anext(records, None)
             self._count_lost()
             if record is None:
                 break
             self._progress.begin(record.offset, record.appended_at, len(record.payload))
             if record.signal in self._signals:
-                entry = self._books.open(self._name, record.signal, record.items)
-                task = asyncio.create_task(self._handle(record, entry))
-                self._under_way[task] = entry
-                task.add_done_callback(self._under_way.pop)
+                await self._take(record, self._books.open(self._name, record.signal, record.items))
             else:
+                if self._assembler is None:
+                    self._slots.release()
                 await self._finish(record.offset)
+            if self._assembler is not None:
+                self._assembler.hear(record)
+        if self._assembler is not None:
+            await self._assembler.stop()
+            if not self._log.durable:
+                await self._assembler.flush()
         await asyncio.gather(*self._under_way)
+        self._put_back()
 
-    async def _handle(self, record: Record, entry: Entry) -> None:
+    async def _take(self, record: Record, entry: Entry) -> None:
+        if self._assembler is not None and record.signal is Signal.TRACES:
+            await self._assembler.take(record, entry)
+            return
+        if self._assembler is not None:
+            self._taken = entry
+            await self._slots.acquire()
+            self._taken = None
+        parcel = Parcel(record.signal, record.payload, record.items)
+        self._begin(self._handle(self._deliver, parcel, entry, partial(self._finish, record.offset)), entry)
+
+    def _launch(self, parcel: Parcel, entry: Entry, done: Callable[[], Awaitable[None]]) -> None:
+        """Send a parcel of whole traces; it has a slot."""
+        self._begin(self._handle(self._deliver_chosen, parcel, entry, done), entry)
+
+    def _begin(self, work: Coroutine[None, None, None], entry: Entry) -> None:
+        task = asyncio.create_task(work)
+        self._under_way[task] = entry
+        task.add_done_callback(self._under_way.pop)
+
+    async def _handle(self, deliver: Step, parcel: Parcel, entry: Entry, done: Callable[[], Awaitable[None]]) -> None:
+        """Take one parcel through its steps, a slot held meanwhile; `done` commits."""
         try:
-            await self._deliver(Parcel(record.signal, record.payload, record.items), entry)
+            await deliver(parcel, entry)
         except Exception as error:
             logger.exception(
-                "exporters.%s: failed on a request of %d %s", self._name, record.items, record.signal.items
+                "exporters.%s: failed on a request of %d %s", self._name, parcel.items, parcel.signal.items
             )
             self._condition.last_error = f"{type(error).__name__}: see the collector's own log"
             entry.dropped(entry.open, "failed")
-        await self._finish(record.offset)
+        finally:
+            self._slots.release()
+        await done()
 
     async def _finish(self, offset: int) -> None:
         """Commit as far as everything before is done."""
-        try:
-            await self._log.commit(self._name, self._progress.end(offset))
-        finally:
-            self._slots.release()
+        await self._log.commit(self._name, self._progress.end(offset))
 
     async def _give_up(self, main: asyncio.Task[None]) -> None:
         """Stop at the end of the time to shut down: what waits is sent after the next start, or lost and counted."""
         waiting = self._books.waiting(self._name)
         under_way = dict(self._under_way)
+        assembling = self._assembler.cancel() if self._assembler is not None else None
         for task in (main, *under_way):
             task.cancel()
-        await asyncio.gather(main, *under_way, return_exceptions=True)
+        await asyncio.gather(main, *under_way, *([assembling] if assembling else []), return_exceptions=True)
         for signal, items in waiting.items():
             if items:
                 where = "wait in the log for the next start" if self._log.durable else "were lost"
                 logger.warning("exporters.%s: %d %s not sent yet %s", self._name, items, signal.items, where)
+        open_entries = [*under_way.values(), *self._held()]
         if self._log.durable:
-            for entry in under_way.values():
+            for entry in open_entries:
                 entry.put_back()
             self._books.watch(self._name, lambda: waiting)
             return
-        for entry in under_way.values():
+        for entry in open_entries:
             entry.dropped(entry.open, "shutdown")
         for signal, items in self._backlog().items():
             self._books.lost(self._name, signal, items, "shutdown")
         self._books.watch(self._name, dict)
+
+    def _put_back(self) -> None:
+        """At the end of a durable log: traces that are still waited for stay there for the next start."""
+        held = self._held()
+        if held:
+            waiting = self._books.waiting(self._name)
+            logger.info(
+                "exporters.%s: %d spans of unfinished traces wait in the log", self._name, sum(waiting.values())
+            )
+            for entry in held:
+                entry.put_back()
+            self._books.watch(self._name, lambda: waiting)
+
+    def _held(self) -> list[Entry]:
+        taken = [self._taken] if self._taken is not None else []
+        return [*taken, *self._assembler.entries()] if self._assembler is not None else []
 
     def _backlog(self) -> Mapping[Signal, int]:
         self._count_lost()

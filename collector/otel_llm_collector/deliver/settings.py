@@ -15,6 +15,8 @@ from otel_llm_collector.contract import Signal
 from otel_llm_collector.deliver.dead_letters import DeadLetterSettings
 from otel_llm_collector.deliver.filter import FilterSettings
 from otel_llm_collector.deliver.profile import ProfileChoice
+from otel_llm_collector.deliver.sampling import SamplingSettings
+from otel_llm_collector.deliver.traces import WholeTraceSettings
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_SAID_CHARS = 300
@@ -107,6 +109,13 @@ class DestinationSettings(BaseModel):
         default_factory=list, description="traces, metrics, logs; all that the backend takes when not given."
     )
     filter: FilterSettings | None = Field(None, description="Which items the destination gets; all when not given.")
+    whole_traces: WholeTraceSettings | None = Field(
+        None,
+        description="Wait for the spans of a trace and send them together; each request goes at once if not given.",
+    )
+    sampling: SamplingSettings | None = Field(
+        None, description="Which traces the destination gets; implies whole_traces. All when not given."
+    )
     content: Content = Field(Content.KEEP, description="keep or drop prompts, answers, documents and the like.")
     profile: ProfileChoice = Field(
         None, description="Name or path of the profile that makes attributes what the backend reads; null: none."

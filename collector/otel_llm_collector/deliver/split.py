@@ -19,19 +19,19 @@ def split(parcel: Parcel, max_bytes: int) -> tuple[list[Parcel], list[Parcel]]:
     shape = SHAPES[parcel.signal]
     pieces: list[Parcel] = []
     too_large: list[Parcel] = []
-    builder = _Builder(shape)
+    builder = Builder(shape)
     for resource, scope, whole in walk(shape.request.FromString(parcel.payload), shape):
         for item in _small_enough(parcel.signal, whole, max_bytes - _levels(resource, scope)):
             size = item.ByteSize() + _ENVELOPE_BYTES
             items = count(parcel.signal, item)
             if size + _levels(resource, scope) > max_bytes:
-                alone = _Builder(shape)
+                alone = Builder(shape)
                 alone.add(resource, scope, item, size, items)
                 too_large.append(alone.parcel(parcel))
                 continue
             if builder.size + size + builder.opening(resource, scope) > max_bytes:
                 pieces.append(builder.parcel(parcel))
-                builder = _Builder(shape)
+                builder = Builder(shape)
             builder.add(resource, scope, item, size, items)
     if builder.size:
         pieces.append(builder.parcel(parcel))
@@ -41,7 +41,7 @@ def split(parcel: Parcel, max_bytes: int) -> tuple[list[Parcel], list[Parcel]]:
 def halves(parcel: Parcel) -> list[Parcel]:
     """`parcel` in two with about half of the items each; in one when it cannot be cut."""
     shape = SHAPES[parcel.signal]
-    builders = [_Builder(shape)]
+    builders = [Builder(shape)]
     for resource, scope, whole in walk(shape.request.FromString(parcel.payload), shape):
         parts = [whole]
         if parcel.signal is Signal.METRICS and parcel.items == count(parcel.signal, whole):
@@ -49,12 +49,12 @@ def halves(parcel: Parcel) -> list[Parcel]:
         for item in parts:
             items = count(parcel.signal, item)
             if len(builders) == 1 and builders[0].items and builders[0].items + items > (parcel.items + 1) // 2:
-                builders.append(_Builder(shape))
+                builders.append(Builder(shape))
             builders[-1].add(resource, scope, item, item.ByteSize(), items)
     return [builder.parcel(parcel) for builder in builders if builder.items]
 
 
-class _Builder:
+class Builder:
     """Collects items into one request, opening a resource or scope level when it changes."""
 
     def __init__(self, shape: Shape) -> None:

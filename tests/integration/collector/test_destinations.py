@@ -34,6 +34,8 @@ pytestmark = pytest.mark.integration
 
 QUICK = {"initial_seconds": 0.02, "max_seconds": 0.1, "max_elapsed_seconds": 5.0}
 
+SOON = {"quiet_seconds": 0.2}  # a trace is whole soon
+
 
 class Delivery:
     """One destination behind a log, with its books."""
@@ -118,7 +120,12 @@ def test_opik_gets_whole_traces_under_workspace_and_project_with_our_price() -> 
 
     async def run() -> None:
         async with FakeOpik(api_key="k-1") as opik:
-            options = {"type": "opik", "endpoint": f"http://{opik.address}/api", "api_key": "k-1"}
+            options = {
+                "type": "opik",
+                "endpoint": f"http://{opik.address}/api",
+                "whole_traces": SOON,
+                "api_key": "k-1",
+            }
             async with delivering(**options, workspace="w", project="rag", project_from="team") as delivery:
                 usage = {"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 3, "otel_llm.cost.total": 0.5}
                 both = trace(1, **usage, **{"http.route": "/ask"})
@@ -146,7 +153,12 @@ def test_opik_scores_reach_trace_span_and_thread_also_after_a_restart(tmp_path: 
 
     async def run() -> None:
         async with FakeOpik() as opik:
-            options = {"type": "opik", "endpoint": f"http://{opik.address}/api", "ids_path": str(tmp_path / "ids")}
+            options = {
+                "type": "opik",
+                "endpoint": f"http://{opik.address}/api",
+                "whole_traces": SOON,
+                "ids_path": str(tmp_path / "ids"),
+            }
             request = trace(3)
             async with delivering(**options) as delivery:
                 await delivery.put(Signal.TRACES, request, 2)
@@ -177,7 +189,12 @@ def test_opik_scores_wait_for_their_trace_and_not_for_ever() -> None:
 
     async def run() -> None:
         async with FakeOpik() as opik:
-            options = {"type": "opik", "endpoint": f"http://{opik.address}/api", "score_wait_seconds": 5.0}
+            options = {
+                "type": "opik",
+                "endpoint": f"http://{opik.address}/api",
+                "whole_traces": SOON,
+                "score_wait_seconds": 5.0,
+            }
             async with delivering(**options) as delivery:
                 request = trace(4)
                 await delivery.put(Signal.LOGS, score(request, 1))
@@ -216,7 +233,12 @@ def test_a_wrong_key_is_refused_and_never_shown(caplog: pytest.LogCaptureFixture
 
     async def run() -> None:
         async with FakeOpik(api_key="right") as opik:
-            options = {"type": "opik", "endpoint": f"http://{opik.address}/api", "api_key": "wrong-secret"}
+            options = {
+                "type": "opik",
+                "endpoint": f"http://{opik.address}/api",
+                "whole_traces": SOON,
+                "api_key": "wrong-secret",
+            }
             async with delivering(**options) as delivery:
                 await delivery.put(Signal.TRACES, trace(), 2)
                 await delivery.settle()
