@@ -84,7 +84,7 @@ class App:
 
 async def run(config: Config) -> int:
     """Run a collector until SIGTERM or SIGINT; returns the exit code."""
-    app = App(config, load_engine(os.environ, config.processors))
+    app = App(config, load_engine(os.environ, config.processors, config.prices))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from otel_llm_collector.alert.rules import AlertsConfig, ThresholdFile, ThresholdRule
 from otel_llm_collector.components import EXPORTERS, LOGS
 from otel_llm_collector.deliver.settings import DestinationSettings
-from otel_llm_collector.engine.settings import ProcessorsConfig
+from otel_llm_collector.engine.settings import PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import ConfigError, Problem
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcConfig
 from otel_llm_collector.receive.otlp_http import OtlpHttpConfig
@@ -60,6 +60,9 @@ class _Sections(BaseModel):
     processors: ProcessorsConfig = Field(
         default_factory=ProcessorsConfig, description="What is done to telemetry before it is kept."
     )
+    prices: PricesConfig = Field(
+        default_factory=PricesConfig, description="Prices of your own, before the price book's."
+    )
     exporters: dict[str, Any] = Field(default_factory=dict, description="One entry per destination, named by you.")
     log: dict[str, Any] = Field(default_factory=lambda: {"kind": "memory"}, description="Where requests are kept.")
     alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="Rules, and who is told.")
@@ -72,6 +75,7 @@ class Config:
 
     receivers: ReceiversConfig = field(default_factory=ReceiversConfig)
     processors: ProcessorsConfig = field(default_factory=ProcessorsConfig)
+    prices: PricesConfig = field(default_factory=PricesConfig)
     exporters: dict[str, DestinationSettings] = field(default_factory=dict)
     log: BaseModel = field(default_factory=LOGS["memory"].config)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
@@ -124,7 +128,16 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
         first_of_each = {problem.path: problem for problem in reversed(problems)}  # the first says what to mend first
         raise ConfigError(source, [problem for problem in problems if first_of_each[problem.path] is problem])
     assert log is not None  # noqa: S101 - a log that is None has left a problem
-    return Config(sections.receivers, sections.processors, exporters, log, sections.alerts, sections.server, folder)
+    return Config(
+        receivers=sections.receivers,
+        processors=sections.processors,
+        prices=sections.prices,
+        exporters=exporters,
+        log=log,
+        alerts=sections.alerts,
+        server=sections.server,
+        folder=folder,
+    )
 
 
 def _mapping(value: object) -> dict[Any, Any]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
 
 from otel_llm_collector import limits
+from otel_llm_collector.engine.settings import OwnPrice, PricesConfig
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice
@@ -91,15 +92,25 @@ class Usage:
     output_audio: int = 0
     input_image: int = 0
     output_image: int = 0
+    gpu_microseconds: int = 0  # of a self-hosted model; no token kind, so no other price knows it
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a price comes from, as it is written on the span."""
+
+    source: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Price of one call in nano-USD; what is charged per request is in `total` alone."""
+    """Price of one call in nano-USD; what is charged per request and for GPU time is in `total` alone."""
 
     total: int
     input: int
     output: int
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,7 @@ class Tier:
     input: tuple[tuple[str, int], ...]
     output: tuple[tuple[str, int], ...]
     per_request: int
+    per_gpu_microsecond: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,12 @@ class Rates:
     """Everything needed to price a call to one model at one time; `tiers` from the highest threshold down."""
 
     tiers: tuple[Tier, ...]
+    origin: Origin
+
+    @property
+    def by_tokens(self) -> bool:
+        """Whether tokens are needed for a price; a price by GPU time or by call needs none."""
+        return any(tier.input or tier.output for tier in self.tiers)
 
     def price(self, usage: Usage) -> Price | Unknown:
         """The price of `usage`, or why there is none."""
@@ -125,21 +143,22 @@ class Rates:
         tier = next(tier for tier in self.tiers if usage.input > tier.start or tier.start < 0)
         spent_in = sum(rate * getattr(usage, name) for name, rate in tier.input)
         spent_out = sum(rate * getattr(usage, name) for name, rate in tier.output)
-        return Price(_nano(spent_in + spent_out + tier.per_request), _nano(spent_in), _nano(spent_out))
+        whole = tier.per_request + tier.per_gpu_microsecond * usage.gpu_microseconds
+        return Price(_nano(spent_in + spent_out + whole), _nano(spent_in), _nano(spent_out), self.origin)
 
 
 class RateBook:
-    """Looks up rates; safe for threads, bounded by `limits.MAX_CACHED_RATES`."""
+    """Looks up rates, configured ones first; safe for threads, bounded by `limits.MAX_CACHED_RATES`."""
 
-    source = "genai-prices"
-
-    def __init__(self, aliases: Mapping[str, str] = PROVIDER_ALIASES) -> None:
+    def __init__(self, config: PricesConfig | None = None) -> None:
         from importlib.metadata import version  # noqa: PLC0415 - with genai-prices 0.3 s, so only when it is used
 
         from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
 
-        self.version = version("genai-prices")
-        self._aliases = dict(aliases)
+        config = config or PricesConfig()
+        self.origin = Origin("genai-prices", version("genai-prices"))
+        self._aliases = PROVIDER_ALIASES | {name.lower(): known for name, known in config.aliases.items()}
+        self._own = [(one, _own_rates(one, config.version)) for one in config.models]
         self._pristine = get_snapshot()
         self._snapshot = self._fresh_snapshot()
         self._cache: dict[tuple[str, str, str, int, str], Rates | Unknown] = {}
@@ -170,6 +189,9 @@ class RateBook:
             return Unknown.NO_MODEL
         if len(model) > _MAX_MODEL_CHARS:
             return Unknown.UNKNOWN_MODEL
+        for own, rates in self._own:
+            if own.matches(provider, model):
+                return rates
         when = datetime.fromtimestamp(slot * _SLOT_NS / 1e9, UTC)
         context = {"service_tier": tier} if tier else None
         reason = Unknown.UNKNOWN_PROVIDER
@@ -183,7 +205,7 @@ class RateBook:
             if found is None:
                 continue
             try:
-                return _rates(found)
+                return _rates(found, self.origin)
             except ValueError:  # the source contradicts itself about this model: no price, and no failed request
                 logger.exception("the price of %s cannot be computed", model)
                 return Unknown.UNPRICED_UNIT
@@ -210,12 +232,33 @@ class RateBook:
         return price
 
 
-def _rates(price: ModelPrice) -> Rates | Unknown:
+def _own_rates(own: OwnPrice, version: str) -> Rates:
+    """A configured price as rates; cached tokens cost as much as others where nothing else is said."""
+    spent = _femto_per_token(own.input_per_million)
+    rates = {"input": spent}
+    for name, price in (("cache_read", own.cache_read_per_million), ("cache_write", own.cache_write_per_million)):
+        rates[name] = 0 if price is None else _femto_per_token(price) - spent
+    written = _femto_per_token(own.output_per_million)
+    tier = Tier(
+        -1,
+        tuple((name, rate) for name, rate in rates.items() if rate),
+        (("output", written),) if written else (),
+        round(Decimal(str(own.per_request)) * _FEMTO),
+        _femto_per_token(own.gpu_second),  # a second has as many microseconds as a million has tokens
+    )
+    return Rates((tier,), Origin("configured", version))
+
+
+def _femto_per_token(per_million: float | None) -> int:
+    return round(Decimal(str(per_million or 0)) * _FEMTO / 10**6)
+
+
+def _rates(price: ModelPrice, origin: Origin) -> Rates | Unknown:
     """`price` as rates for each tier, found by probing."""
     starts = {tier.start for value in vars(price).values() if hasattr(value, "tiers") for tier in value.tiers}
     tiers = tuple(_tier(price, start) for start in sorted(starts | {-1}, reverse=True))
     priced = any(value is not None for name, value in vars(price).items() if not name.startswith("_"))
-    return Rates(tiers) if priced else Unknown.UNPRICED_UNIT
+    return Rates(tiers, origin) if priced else Unknown.UNPRICED_UNIT
 
 
 def _tier(price: ModelPrice, start: int) -> Tier:

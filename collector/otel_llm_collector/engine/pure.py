@@ -28,7 +28,7 @@ from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
 from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal
 from otel_llm_collector.engine.content import ContentRules
 from otel_llm_collector.engine.dialects import Normaliser
-from otel_llm_collector.engine.prices import Price, RateBook, Rates
+from otel_llm_collector.engine.prices import Price, RateBook, Rates, Usage
 from otel_llm_collector.engine.settings import ProcessorsConfig
 from otel_llm_collector.engine.spans import GenAiSpan, mark_wrappers, read, text
 from otel_llm_collector.engine.wire import salvage
@@ -105,7 +105,7 @@ class PureEngine:
         state.note("layered_duplicate", mark_wrappers([genai for _, genai in found]))
         for service, genai in found:
             price = self._price(genai)
-            changed |= _write(genai, price, self._rates)
+            changed |= _write(genai, price)
             if not genai.is_wrapper:
                 _measure(service, genai, price, state)
         if self._content is not None:
@@ -142,7 +142,8 @@ class PureEngine:
         """The price of a provider call; None where no price belongs: other operations, failed calls without usage."""
         if not genai.is_provider_call:
             return None
-        if genai.usage is None:
+        usage = genai.usage or Usage(gpu_microseconds=genai.gpu_microseconds)
+        if genai.usage is None and not genai.gpu_microseconds:
             return None if genai.error and not genai.tokens else Unknown.NO_USAGE
         reason = Unknown.NO_MODEL
         for model in dict.fromkeys((genai.response_model, genai.request_model)):
@@ -151,7 +152,7 @@ class PureEngine:
             start = genai.span.start_time_unix_nano
             rates = self._rates.rates(genai.provider, model, start, tier=genai.tier, host=genai.host)
             if isinstance(rates, Rates):
-                return rates.price(genai.usage)
+                return Unknown.NO_USAGE if genai.usage is None and rates.by_tokens else rates.price(usage)
             reason = rates
         return reason
 
@@ -269,7 +270,7 @@ def _remove_written(span: Span, values: dict[str, Any]) -> bool:
     return True
 
 
-def _write(genai: GenAiSpan, price: Price | Unknown | None, rates: RateBook) -> bool:
+def _write(genai: GenAiSpan, price: Price | Unknown | None) -> bool:
     """Put the price, or why there is none, and what was repaired on the span."""
     added = genai.span.attributes
     before = len(added)
@@ -282,8 +283,8 @@ def _write(genai: GenAiSpan, price: Price | Unknown | None, rates: RateBook) -> 
             added.add(key=key).value.double_value = nano / _NANO
         for key, word in (
             (attr.OTEL_LLM_COST_CURRENCY, "USD"),
-            (attr.OTEL_LLM_COST_SOURCE, rates.source),
-            (attr.OTEL_LLM_COST_PRICE_VERSION, rates.version),
+            (attr.OTEL_LLM_COST_SOURCE, price.origin.source),
+            (attr.OTEL_LLM_COST_PRICE_VERSION, price.origin.version),
         ):
             added.add(key=key).value.string_value = word
     elif price is not None:

@@ -1,7 +1,8 @@
-"""The section `processors`: what the engine does beyond prices and measurements, all of it off unless asked for."""
+"""The sections `processors` and `prices`: what the engine does when it is asked to, and whose prices it uses."""
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -81,3 +82,54 @@ class ProcessorsConfig(BaseModel):
 
     redaction: RedactionConfig | None = Field(default=None, description="Personal data and secrets; off by default.")
     content: ContentConfig = Field(default_factory=ContentConfig, description="How much content is kept.")
+
+
+class OwnPrice(BaseModel):
+    """What a model costs you: by tokens, by call, by GPU time, or any of them together. US dollars."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, description="The model's name; `*` stands for any text, case does not matter.")
+    provider: str = Field(default="*", description="The provider's name (gen_ai.provider.name), in the same way.")
+    input_per_million: float | None = Field(default=None, ge=0, le=1e6, description="One million input tokens.")
+    output_per_million: float | None = Field(default=None, ge=0, le=1e6, description="One million output tokens.")
+    cache_read_per_million: float | None = Field(
+        default=None, ge=0, le=1e6, description="One million input tokens from the cache; as input if not given."
+    )
+    cache_write_per_million: float | None = Field(
+        default=None, ge=0, le=1e6, description="One million input tokens written to the cache; as input if not given."
+    )
+    per_request: float = Field(default=0, ge=0, le=1e6, description="One call.")
+    gpu_second: float | None = Field(
+        default=None, ge=0, le=1e6, description="One GPU-second of a self-hosted model (otel_llm.gpu.seconds)."
+    )
+
+    @model_validator(mode="after")
+    def _costs_something(self) -> OwnPrice:
+        prices = (self.input_per_million, self.output_per_million, self.gpu_second)
+        if all(price is None for price in prices) and not self.per_request:
+            msg = f"{self.model}: has no price; give input_per_million, output_per_million, gpu_second or per_request"
+            raise ValueError(msg)
+        return self
+
+    def matches(self, provider: str, model: str) -> bool:
+        """Whether a call to `model` of `provider` has this price."""
+        return _fits(self.model, model) and _fits(self.provider, provider)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.lower().split("*"))), name.lower(), re.DOTALL) is not None
+
+
+class PricesConfig(BaseModel):
+    """Prices of your own, before those of the price book."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: list[OwnPrice] = Field(
+        default_factory=list, description="Own prices; the first that matches is taken.", max_length=1000
+    )
+    aliases: dict[str, str] = Field(
+        default_factory=dict, description="Your provider name to the price book's, for gateways: {my-gateway: openai}."
+    )
+    version: str = Field(default="1", description="Written on spans as otel_llm.cost.price_version of own prices.")

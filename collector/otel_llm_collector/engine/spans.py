@@ -46,6 +46,7 @@ _MODALITIES = {
 
 _MAX_TOKENS = 10**12  # more than any call can have: a larger count is a broken one
 _MAX_JSON_BYTES = 1 << 20
+_MAX_GPU_SECONDS = 1e9
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class GenAiSpan:
     time_to_first_token: float | None = None
     returned_k: int | None = None
     requested_k: int | None = None
+    gpu_microseconds: int = 0
     repaired: list[str] = field(default_factory=list)
     is_wrapper: bool = False  # a layer around another span of the same call
 
@@ -101,6 +103,8 @@ def read(span: Span, values: dict[str, AnyValue]) -> GenAiSpan | None:
         time_to_first_token=_seconds(values.get(attr.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK)),
     )
     if operation in PROVIDER_CALLS:
+        gpu = _seconds(values.get(attr.OTEL_LLM_GPU_SECONDS))
+        found.gpu_microseconds = round(min(gpu or 0.0, _MAX_GPU_SECONDS) * 1e6)
         _read_usage(found, values)
     elif operation == Operation.RETRIEVAL:
         found.returned_k = _returned_k(values)
@@ -133,6 +137,7 @@ def _read_usage(found: GenAiSpan, values: dict[str, AnyValue]) -> None:
     if spent is None or (written is None and found.operation != Operation.EMBEDDINGS):
         return
     found.usage = Usage(spent, written or 0, cache_read or 0, cache_write or 0, reasoning or 0)
+    found.usage.gpu_microseconds = found.gpu_microseconds
     if not _MODALITIES.keys().isdisjoint(values):
         for key, name in _MODALITIES.items():
             setattr(found.usage, name, _first(values, (key,)) or 0)

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from otel_llm_collector.contract import Engine, Outcome, Signal
 from otel_llm_collector.engine import load_engine
-from otel_llm_collector.engine.settings import ProcessorsConfig
+from otel_llm_collector.engine.settings import PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import MalformedRequest
 from otel_llm_semconv.metrics import METRICS
 
@@ -26,19 +26,19 @@ CASES = [
     for case in yaml.safe_load(path.read_text())
 ]
 START = 1_790_000_000_000_000_000
-TWINS = {"pure": lambda processors=None: load_engine({"OTEL_LLM_ENGINE": "pure"}, processors)}
+TWINS = {"pure": lambda *sections: load_engine({"OTEL_LLM_ENGINE": "pure"}, *sections)}
 
 
 @cache
-def engine_for(twin: str, processors: str) -> Engine:
-    """An implementation set up for a section `processors`, given as JSON."""
-    return TWINS[twin](ProcessorsConfig.model_validate_json(processors))
+def engine_for(twin: str, processors: str = "{}", prices: str = "{}") -> Engine:
+    """An implementation set up for the sections `processors` and `prices`, given as JSON."""
+    return TWINS[twin](ProcessorsConfig.model_validate_json(processors), PricesConfig.model_validate_json(prices))
 
 
 @pytest.fixture(scope="module", params=TWINS)
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each implementation in turn."""
-    return TWINS[request.param]()
+    return engine_for(request.param)
 
 
 def any_value(plain: Any) -> AnyValue:
@@ -118,7 +118,7 @@ def measured(outcome: Outcome) -> dict[str, float]:
 @pytest.mark.parametrize("twin", TWINS)
 def test_case(twin: str, case: dict[str, Any]) -> None:
     """The case's spans come out as it says."""
-    engine = engine_for(twin, json.dumps(case.get("processors", {})))
+    engine = engine_for(twin, json.dumps(case.get("processors", {})), json.dumps(case.get("prices", {})))
     outcome = engine.process(Signal.TRACES, request_of(case["spans"]))
     assert outcome.accepted == len(case["spans"])
     expect = case["expect"]
