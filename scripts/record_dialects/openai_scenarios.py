@@ -29,6 +29,22 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
+POPULATION_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_population",
+        "description": "How many people live in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+AGENT_QUESTION = "What is the weather and how many people live in Lisbon?"
+WEATHER_IS = "The weather in {city} is sunny, 24 degrees."
+POPULATION = "About 550000 people live in {city}."
+DOCUMENTS = [
+    ("doc-2", 0.9, "Over HTTP the default port of OTLP is 4318."),
+    ("doc-1", 0.5, "The OTLP receiver listens on port 4317 for gRPC."),
+    ("doc-3", 0.1, "A span describes one operation and its duration."),
+]
 MESSAGES = [{"role": "system", "content": CONTEXT}, {"role": "user", "content": QUESTION}]
 
 

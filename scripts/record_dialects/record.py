@@ -56,7 +56,13 @@ class _Handler(BaseHTTPRequestHandler):
     server: Sink
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.headers.get("transfer-encoding") == "chunked":  # node's exporters
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.headers.get("content-encoding") == "gzip":
             import gzip  # noqa: PLC0415 - only some senders compress
 
@@ -83,47 +89,87 @@ def main() -> int:
     parser.add_argument("--environments", type=Path, default=Path(tempfile.gettempdir()) / "otel-llm-record-dialects")
     parser.add_argument("--keep", action="store_true", help="keep the environments")
     options = parser.parse_args()
-    names = options.libraries or sorted(path.stem for path in (HERE / "programs").glob("*.py"))
-    failed = [name for name in names if not record(name, options)]
+    known = libraries()
+    names = options.libraries or sorted(known)
+    failed = [name for name in names if not record(name, *known[name], options)]
     if failed:
         print("could not be recorded:", ", ".join(failed))
     return 1 if failed else 0
 
 
-def record(name: str, options: argparse.Namespace) -> bool:
+def libraries() -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Library -> its program and what the program's header says of it.
+
+    A program may be recorded under further names, `[tool.record.also.NAME]`, each with what differs.
+    """
+    found = {}
+    for program in (HERE / "programs").iterdir():
+        if program.is_file():
+            about = header(program)
+            said = {"environment": program.stem, "dependencies": about["dependencies"], "sets": []}
+            said |= about["tool"]["record"]
+            also = said.pop("also", {})
+            found |= {name: (program, said | differs) for name, differs in {program.stem: {}, **also}.items()}
+    return found
+
+
+def record(name: str, program: Path, said: dict[str, Any], options: argparse.Namespace) -> bool:
     """Record one library; whether every scenario of it worked."""
-    program = HERE / "programs" / f"{name}.py"
-    about = header(program)
-    environment = options.environments / about["tool"]["record"].get("environment", name)
-    python = environment / "bin" / "python"
-    requirements = ["opentelemetry-exporter-otlp-proto-http", *about["dependencies"]]
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *requirements], check=True)
-    scenarios = [one for one in about["tool"]["record"]["scenarios"] if options.scenario in (None, one)]
+    environment = options.environments / said["environment"]
+    command, versions = (node if program.suffix == ".mjs" else python)(environment, program, said["dependencies"])
+    scenarios = [one for one in said["scenarios"] if options.scenario in (None, one)]
     folder = DATA / name
     folder.mkdir(parents=True, exist_ok=True)
-    done = [run(program, scenario, python, environment, folder) for scenario in scenarios]
-    versions = installed(python, about["dependencies"])
-    said = about["tool"]["record"]
-    note = {"dialect": said["dialect"], "recorded": True, "sets": said.get("sets", []), "versions": versions}
+    done = [run([*command, scenario], name, environment, folder) for scenario in scenarios]
+    note = {"dialect": said["dialect"], "recorded": True, "sets": said["sets"], "versions": versions}
     (folder / "about.json").write_text(json.dumps(note, indent=1) + "\n")
     if not options.keep:
         shutil.rmtree(environment)
     return all(done)
 
 
+def python(environment: Path, program: Path, requirements: list[str]) -> tuple[list[str], dict[str, str]]:
+    """An environment from PyPI: the command that runs the program, and the versions of what it needs."""
+    executable = environment / "bin" / "python"
+    if not executable.exists():
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    pip = [executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "opentelemetry-exporter-otlp-proto-http", *requirements], check=True)
+    names = [re.split(r"[\[<>=~! ]", one)[0] for one in requirements]
+    code = (
+        "import json,sys;from importlib.metadata import version as v;print(json.dumps({n:v(n) for n in sys.argv[1:]}))"
+    )
+    done = subprocess.run([executable, "-c", code, *names], capture_output=True, text=True, check=True)
+    return [str(executable), str(program)], json.loads(done.stdout)
+
+
+def node(environment: Path, program: Path, requirements: list[str]) -> tuple[list[str], dict[str, str]]:
+    """An environment from npm; the program is copied into it, because node looks for packages beside it."""
+    environment.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [shutil.which("npm") or "npm", "install", "--silent", "--prefix", environment, *requirements], check=True
+    )
+    shutil.copy(program, environment)
+    names = [one.rpartition("@")[0] or one for one in requirements]
+    versions = {
+        name: json.loads((environment / "node_modules" / name / "package.json").read_text())["version"]
+        for name in names
+    }
+    return ["node", str(environment / program.name)], versions
+
+
 def header(program: Path) -> dict[str, Any]:
     """The PEP 723 block of `program`."""
-    block = re.search(r"^# /// script\n((?:#.*\n)+?)# ///$", program.read_text(), re.MULTILINE)
+    block = re.search(r"^(?:#|//) /// script\n((?:(?:#|//).*\n)+?)(?:#|//) ///$", program.read_text(), re.MULTILINE)
     if block is None:
-        msg = f"{program.name}: has no `# /// script` block; add one with dependencies and [tool.record]"
+        msg = f"{program.name}: has no `/// script` block; add one with dependencies and [tool.record]"
         raise SystemExit(msg)
-    return tomllib.loads("".join(line[2:] or "\n" for line in block[1].splitlines(keepends=True)))
+    return tomllib.loads(re.sub(r"^(?:#|//) ?", "", block[1], flags=re.MULTILINE))
 
 
-def run(program: Path, scenario: str, python: Path, environment: Path, folder: Path) -> bool:
-    """Record one scenario."""
+def run(command: list[str], name: str, environment: Path, folder: Path) -> bool:
+    """Record one scenario, which is the command's last word."""
+    scenario = command[-1]
     sink = Sink()
     threading.Thread(target=sink.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{sink.server_port}"
@@ -132,6 +178,7 @@ def run(program: Path, scenario: str, python: Path, environment: Path, folder: P
         "HOME": str(environment),
         "PYTHONPATH": str(HERE),
         "OPENAI_API_KEY": "none",
+        "RECORDED_LIBRARY": name,
         "OTEL_EXPORTER_OTLP_ENDPOINT": address,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_RESOURCE_ATTRIBUTES": "service.name=recorded",
@@ -142,7 +189,7 @@ def run(program: Path, scenario: str, python: Path, environment: Path, folder: P
     with model_server() as port:
         variables["OPENAI_BASE_URL"] = f"http://127.0.0.1:{port}/v1"
         done = subprocess.run(
-            [python, program, scenario],
+            command,
             env=variables,
             cwd=environment,
             timeout=PROGRAM_SECONDS,
@@ -152,23 +199,23 @@ def run(program: Path, scenario: str, python: Path, environment: Path, folder: P
         )
     sink.shutdown()
     if done.returncode or not sink.traces.resource_spans:
-        print(f"{program.stem} {scenario}: ended with {done.returncode} and {len(sink.traces.resource_spans)} requests")
+        print(f"{name} {scenario}: ended with {done.returncode} and {len(sink.traces.resource_spans)} requests")
         print((done.stdout + done.stderr)[-3000:])
         return False
     document = {"traces": readable(sink.traces)}
     if sink.logs.resource_logs:
         document["logs"] = readable(sink.logs)
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    text = text.replace(str(environment), "/venv").replace(str(HERE), "/scripts")
+    text = text.replace(sys.base_prefix, "/python").replace(str(environment), "/venv").replace(str(HERE), "/scripts")
     text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{MODEL_PORT}").replace(f'"{port}"', f'"{MODEL_PORT}"')
     text = text.replace(address.removeprefix("http://"), "127.0.0.1:4318")
     for word in (str(REPOSITORY), socket.gethostname(), str(Path.home()) + "/", tempfile.gettempdir() + "/"):
         if word in text:
-            print(f"{program.stem} {scenario}: names this machine ({word}); find out where and leave it out")
+            print(f"{name} {scenario}: names this machine ({word}); find out where and leave it out")
             return False
     (folder / f"{scenario}.json").write_text(text)
     spans = sum(len(scope.spans) for one in sink.traces.resource_spans for scope in one.scope_spans)
-    print(f"{program.stem} {scenario}: {spans} spans")
+    print(f"{name} {scenario}: {spans} spans")
     return True
 
 
@@ -213,17 +260,6 @@ def hexadecimal(node: Any) -> Any:
         key: base64.b64decode(one).hex() if key in {"traceId", "spanId", "parentSpanId"} else hexadecimal(one)
         for key, one in node.items()
     }
-
-
-def installed(python: Path, requirements: list[str]) -> dict[str, str]:
-    """The versions of what was asked for."""
-    names = [re.split(r"[\[<>=~! ]", one)[0] for one in requirements]
-    code = (
-        "import json,sys;from importlib.metadata import version;print(json.dumps({n:version(n) for n in sys.argv[1:]}))"
-    )
-    done = subprocess.run([python, "-c", code, *names], capture_output=True, text=True, check=True)
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,12 @@ _FILE_KEYS = {
 }  # fmt: skip
 _DETECT_KEYS = {"attributes", "scopes", "resource"}
 _RULE_KEYS = {
-    "to", "from", "sum", "when", "replace", "value", "map", "dotted", "unit", "split", "shape", "role", "column",
-    "count", "since_start", "note",
+    "to", "from", "sum", "when", "replace", "value", "decode", "where", "map", "dotted", "unit", "split", "shape",
+    "role", "column", "count", "since_start",
 }  # fmt: skip
 _UNITS = {"ms": 0.001, "us": 0.000001, "ns": 0.000000001}
 _SHAPES = ("messages", "documents", "tools")
-_SOURCE_KINDS = ("event", "span", "scope", "resource")
+_SOURCE_KINDS = ("event", "events", "span", "scope", "resource")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -105,7 +105,7 @@ class _Reader:
         ]
         for number, rule in enumerate(raw.get("conversions") or [], 1):
             rules.append(self._rule(rule, f"conversion {number}"))
-        whole = {one["key"] for rule in rules for one in rule["from"] if _is_whole(one)}
+        whole = {part["key"] for rule in rules for one in rule["from"] for part in _parts(one) if _is_whole(part)}
         return {
             "dialect": name,
             "precedence": int(raw.get("precedence", 0)),
@@ -133,13 +133,13 @@ class _Reader:
         if attribute is None:
             self._problem(where, f"{target} is not in the registry; write one of its attributes")
         sources = raw.get("from", [])
-        sources = [sources] if isinstance(sources, str) else list(sources)
+        sources = list(sources) if isinstance(sources, list) else [sources]
         if bool(sources) == ("value" in raw):
             self._problem(where, "write either from or value")
         rule = {
             "to": target,
             "type": attribute.type if attribute else "string",
-            "from": [_source(str(one)) for one in sources],
+            "from": [_source(one) for one in sources],
             "sum": bool(raw.get("sum", False)),
             "when": [self._condition(str(key), wanted) for key, wanted in (raw.get("when") or {}).items()],
             "replace": bool(raw.get("replace", False)) or target in sources,
@@ -149,35 +149,40 @@ class _Reader:
             rule["value"] = raw["value"]
         return rule
 
-    def _condition(self, key: str, wanted: Any) -> list[Any]:
-        """`[attribute, "present"]`, `[attribute, "absent"]` or `[attribute, "in", values]`."""
+    def _condition(self, source: str, wanted: Any) -> list[Any]:
+        """`[source, "present"]`, `[source, "absent"]` or `[source, "in", values]`."""
         if wanted in ("present", "absent"):
-            return [key, wanted]
+            return [_source(source), wanted]
         words = wanted if isinstance(wanted, list) else [wanted]
-        return [key, "in", [str(one).lower() if isinstance(one, bool) else str(one) for one in words]]
+        return [_source(source), "in", [str(one).lower() if isinstance(one, bool) else str(one) for one in words]]
 
     def _steps(self, raw: Mapping[str, Any], where: str) -> list[list[Any]]:
-        """The conversions in the order in which they are applied."""
-        steps: list[list[Any]] = []
-        if "split" in raw:
-            steps.append(["split", str(raw["split"])])
-        if "map" in raw:
-            steps.append(["map", self._map(raw["map"], where), bool(raw.get("dotted", False))])
-        if "unit" in raw:
-            if raw["unit"] not in _UNITS:
-                self._problem(where, f"unit is unknown (seen: {raw['unit']!r}); write one of {', '.join(_UNITS)}")
-            steps.append(["scale", _UNITS.get(raw["unit"], 1.0)])
-        if raw.get("since_start"):
-            steps.append(["since_start"])
-        if "shape" in raw:
-            if raw["shape"] not in _SHAPES:
-                self._problem(where, f"shape is unknown (seen: {raw['shape']!r}); write one of {', '.join(_SHAPES)}")
-            steps.append([str(raw["shape"]), str(raw.get("role", "user"))])
-        if "column" in raw:
-            steps.append(["column", str(raw["column"]).split(".")])
-        if raw.get("count"):
-            steps.append(["count"])
-        return steps
+        """The conversions in the order in which they are applied, whatever the order in the file."""
+        makers: dict[str, Callable[[Any], list[Any]]] = {
+            "decode": lambda _: ["decode"],
+            "where": lambda wanted: ["where", *self._where_field(wanted, where)],
+            "split": lambda separator: ["split", str(separator)],
+            "map": lambda table: ["map", self._map(table, where), bool(raw.get("dotted", False))],
+            "unit": lambda unit: ["scale", _UNITS[self._one_of("unit", unit, list(_UNITS), where)]],
+            "since_start": lambda _: ["since_start"],
+            "shape": lambda shape: [self._one_of("shape", shape, _SHAPES, where), str(raw.get("role", "user"))],
+            "column": lambda path: ["column", str(path).split(".")],
+            "count": lambda _: ["count"],
+        }
+        return [make(raw[name]) for name, make in makers.items() if raw.get(name)]
+
+    def _where_field(self, raw: Any, where: str) -> list[Any]:
+        if not isinstance(raw, Mapping) or len(raw) != 1:
+            self._problem(where, f"where is {raw!r}; write one field with the values wanted")
+            return ["", []]
+        field, wanted = next(iter(raw.items()))
+        return [str(field), [str(one) for one in (wanted if isinstance(wanted, list) else [wanted])]]
+
+    def _one_of(self, what: str, seen: Any, known: Sequence[str], where: str) -> str:
+        if seen in known:
+            return str(seen)
+        self._problem(where, f"{what} is unknown (seen: {seen!r}); write one of {', '.join(known)}")
+        return known[0]
 
     def _map(self, raw: Any, where: str) -> dict[str, str]:
         """Values in lower case to what they become; a name stands for one of the maps that dialects share."""
@@ -192,7 +197,8 @@ class _Reader:
         for rule in rules:
             attribute = self._registry.attributes.get(rule["to"])
             if attribute is not None and attribute.sensitivity == "content":
-                yield from (one["key"] for one in rule["from"] if one["kind"] in {"attribute", "tree"})
+                for one in rule["from"]:
+                    yield from (part["key"] for part in _parts(one) if part["kind"] in {"attribute", "tree"})
 
     def _known(self, raw: Mapping[str, Any], known: set[str], required: set[str], where: str) -> None:
         for key in sorted(set(raw) - known):
@@ -204,14 +210,30 @@ class _Reader:
         self._problems.append(f"{where}: {sentence}")
 
 
-def _source(text: str) -> Table:
-    """`a.b` an attribute, `a.b.*` a tree of flattened ones, `a.b#x.0` a part of JSON, `event:x`, `span:name`, …"""
+def _source(text: str | Mapping[str, Any]) -> Table:
+    """`a.b` an attribute, `a.b.*` a tree of flattened ones, `a.b#x.0` a part of JSON, `event:x`, `span:name`, …
+
+    A mapping is an object that is put together: its fields, each with its source.
+    """
+    if isinstance(text, Mapping):
+        return {
+            "kind": "object",
+            "key": "",
+            "path": [],
+            "fields": {str(key): _source(one) for key, one in text.items()},
+        }
+    text = str(text)
     name, _, path = text.partition("#")
     steps = path.split("/" if "/" in path else ".") if path else []
     kind, colon, key = name.partition(":")
     if colon and kind in _SOURCE_KINDS:
         return {"kind": kind, "key": key, "path": steps}
     return {"kind": "tree" if name.endswith(".*") else "attribute", "key": name, "path": steps}
+
+
+def _parts(source: Table) -> Iterable[Table]:
+    """The sources that a source is put together from, or itself."""
+    return source["fields"].values() if source["kind"] == "object" else [source]
 
 
 def _is_whole(source: Table) -> bool:

@@ -23,8 +23,8 @@ from otel_llm_collector.limits import MAX_DIALECT_PROBLEMS
 Table = Mapping[str, Any]
 Note = Callable[[str, int], None]
 
-_IS_ROOT = "span:is_root"  # a condition of its own: whether the span has no parent
 _MAX_TREE_DEPTH = 16
+_EVENT_NAME = "event.name"  # what an event's own name is called among its attributes
 _NANO = 1e9
 _SHAPES = {"messages": shapes.messages, "documents": shapes.documents, "tools": shapes.tools}
 
@@ -120,15 +120,23 @@ class _Reading:
         self.spoke[dialect] = None
 
     def _holds(self, condition: list[Any]) -> bool:
-        key, test = condition[0], condition[1]
-        found = self.made.get(key)
+        source, test = condition[0], condition[1]
+        found = None if source["path"] else self.made.get(source["key"])
         if found is None:
-            found = self._get(key)
+            found = self._found(source)
         if test == "present":
             return found is not None
         if test == "absent":
             return found is None
         return found is not None and _word(found) in condition[2]
+
+    def _found(self, source: Table) -> Any:
+        """What a condition asks about; what cannot be read is not there."""
+        try:
+            return self._source(source)
+        except NotConvertibleError as error:
+            self.problem(error.reason, source["key"])
+            return None
 
     def _value(self, rule: Table) -> Any:
         """What the rule makes of its first source that it can convert."""
@@ -143,12 +151,12 @@ class _Reading:
                     continue
                 result = self._convert(value, rule)
             except NotConvertibleError as error:
-                self.problem(error.reason, source["key"])
+                self.problem(error.reason, source["key"] or rule["to"])
                 continue
             if result is None or result in ("", []):
                 continue
-            if not source["path"]:
-                self.carried.add(source["key"])
+            parts = source["fields"].values() if source["kind"] == "object" else [source]
+            self.carried.update(part["key"] for part in parts if not part["path"])
             return result
         return None
 
@@ -171,27 +179,33 @@ class _Reading:
         kind, key, path = source["kind"], source["key"], source["path"]
         if kind == "attribute":
             value = self._get(key)
+        elif kind == "object":
+            fields = {name: self._source(one) for name, one in source["fields"].items()}
+            value = {name: one for name, one in fields.items() if one is not None} or None
         elif kind == "tree":
             value = self._tree(key)
-        elif kind == "event":
-            found = [one for one in self.span.events if one.name == key]
-            value = [{one.key: plain(one.value) for one in event.attributes} for event in found] or None
+        elif kind in {"event", "events"}:
+            value = self._events(key, whole_name=kind == "event")
         elif kind == "span":
-            value = self.span.name
+            value = self.span.name if key == "name" else not self.span.parent_span_id
         elif kind == "scope":
             value = self.scope.name
         else:
             value = next((plain(one.value) for one in self.resource.attributes if one.key == key), None)
         return shapes.look_up(value, path) if path else value
 
+    def _events(self, name: str, *, whole_name: bool) -> list[dict[str, Any]] | None:
+        """The attributes of the span's events with a name, or with one that begins so."""
+        found = [one for one in self.span.events if one.name == name or (not whole_name and one.name.startswith(name))]
+        return [
+            {_EVENT_NAME: event.name, **{one.key: plain(one.value) for one in event.attributes}} for event in found
+        ] or None
+
     def _get(self, key: str) -> Any:
         """The plain value of an attribute, read once."""
         if key not in self._plain:
             value = self.values.get(key)
-            if key == _IS_ROOT:
-                found: Any = not self.span.parent_span_id
-            else:
-                found = None if value is None else plain(value)
+            found = None if value is None else plain(value)
             if self._encoding == "json" and isinstance(found, str):
                 try:
                     found = parse(found)
@@ -231,7 +245,7 @@ class _Reading:
             try:
                 value = parse(value)
             except NotConvertibleError as error:  # it stays as text
-                self.problem(error.reason, rule["from"][0]["key"])
+                self.problem(error.reason, rule["from"][0]["key"] or rule["to"])
         return _SHAPES[name](value, arguments[0], self.shape_specs) or None
 
     def problem(self, reason: str, key: str) -> None:
@@ -318,6 +332,20 @@ def _mapped(value: Any, table: Mapping[str, str], dotted: bool) -> Any:
     return value
 
 
+def _decode(value: Any) -> Any:
+    """What a JSON string holds; anything else as it is."""
+    if isinstance(value, str) and value[:1] == '"':
+        return parse(value)
+    return value
+
+
+def _where(value: Any, field: str, wanted: list[str]) -> list[Any]:
+    """Of a list of objects those whose `field` is one of `wanted`; a list may come as JSON."""
+    if isinstance(value, str):
+        value = parse(value)
+    return [one for one in _items(value) if isinstance(one, dict) and one.get(field) in wanted]
+
+
 def _split(value: Any, separator: str) -> Any:
     return [one.strip() for one in value.split(separator)] if isinstance(value, str) else value
 
@@ -354,6 +382,8 @@ def _since_start(value: Any, start: int) -> float | None:
 
 
 _STEPS: dict[str, Callable[..., Any]] = {
+    "decode": _decode,
+    "where": _where,
     "map": _mapped,
     "scale": _scale,
     "split": _split,

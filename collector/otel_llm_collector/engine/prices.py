@@ -196,8 +196,9 @@ class RateBook:
         context = {"service_tier": tier} if tier else None
         reason = Unknown.UNKNOWN_PROVIDER
         for provider_id, url in self._where(provider, host):
+            nameless = provider_id is None and url is None
             try:
-                self._snapshot.find_provider(None, provider_id, url)
+                self._snapshot.find_provider(model if nameless else None, provider_id, url)
             except LookupError:
                 continue
             reason = Unknown.UNKNOWN_MODEL
@@ -217,7 +218,7 @@ class RateBook:
             places.append((None, f"https://{host}"))
         if provider:
             places.append((self._aliases.get(provider.lower(), provider), None))
-        return places
+        return places or [(None, None)]  # a sender that names none, as Langfuse: the model's own maker
 
     def _model_price(
         self, model: str, provider_id: str | None, url: str | None, when: datetime, context: dict[str, str] | None

@@ -6,6 +6,7 @@ be understood stays as text, or as a part of its own type.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,7 @@ from otel_llm_collector.engine.values import NotConvertibleError, dump, looks_li
 Spec = dict[str, Any]
 
 _MAX_CONTAINERS = 4
+_BASE64 = re.compile(r"[A-Za-z0-9+/_=-]+$")
 _MEDIA = ("image", "audio", "video", "document")
 
 
@@ -126,6 +128,9 @@ def _unwrap(value: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """`value` with the objects under `names` opened into it."""
     for name in names:
         inner = value.get(name)
+        if isinstance(inner, str) and "." in name and looks_like_json(inner):  # an attribute of an event
+            with suppress(NotConvertibleError):
+                inner = parse(inner)
         if isinstance(inner, dict):
             value = {**{key: one for key, one in value.items() if key != name}, **inner}
     return value
@@ -142,11 +147,13 @@ def _message(value: Any, default_role: str, spec: Spec, parts_spec: Spec) -> dic
         parts.append({"type": "reasoning", "content": reasoning})
     content = _first(value, spec["content"])
     call_id = _text(value, spec["tool_call_id"])
-    if role == "tool" or (call_id and role != "assistant"):
+    if role == "tool":
         parts += _tool_result(content, call_id, parts_spec)
     elif content is not None:
         parts += _parts(content, parts_spec)
     parts += _tool_calls(value, parts, spec, parts_spec)
+    if role == "user" and parts and all(part["type"] == "tool_call_response" for part in parts):
+        role = "tool"  # Anthropic's API has the user send what tools returned
     if not parts and not any(name in value for name in (*spec["content"], *spec["role"], *spec["tool_calls"])):
         parts = [{"type": "text", "content": dump(value)}]  # no message anybody knows: kept as it is
     message: dict[str, Any] = {"role": role, "parts": parts}
@@ -182,6 +189,9 @@ def _tool_calls(
 ) -> list[dict[str, Any]]:
     """The calls that stand beside the content, without those that stood in it too."""
     calls = _first(value, spec["tool_calls"])
+    if isinstance(calls, str):
+        with suppress(NotConvertibleError):
+            calls = parse(calls)
     known = {part["id"] for part in parts if part["type"] == "tool_call" and "id" in part}
     found = []
     for one in calls if isinstance(calls, list) else [calls]:
@@ -248,7 +258,7 @@ def _part(value: Any, spec: Spec) -> list[dict[str, Any]]:
 def _media(kind: str, value: dict[str, Any], spec: Spec) -> dict[str, Any] | None:
     """A file by id, a link, or bytes in base64."""
     mime_type = _text(value, spec["mime_type"])
-    modality = _text(value, spec["modality"]) or (kind if kind in _MEDIA else mime_type.partition("/")[0] or "document")
+    modality = _text(value, spec["modality"]) or _modality(kind, mime_type)
     file_id, url = _text(value, spec["file_id"]), _text(value, spec["url"])
     if file_id:
         return _with({"type": "file", "modality": modality}, mime_type=mime_type, file_id=file_id)
@@ -259,7 +269,17 @@ def _media(kind: str, value: dict[str, Any], spec: Spec) -> dict[str, Any] | Non
     if "://" in url[:32]:
         return _with({"type": "uri", "modality": modality}, mime_type=mime_type, uri=url)
     data = _text(value, spec["base64"]) or url
+    if data and not _BASE64.match(data[:64]):  # a reference into somebody's media store
+        return _with({"type": "file", "modality": modality}, mime_type=mime_type, file_id=data)
     return _with({"type": "blob", "modality": modality}, mime_type=mime_type, content=data) if data else None
+
+
+def _modality(kind: str, mime_type: str) -> str:
+    """What the type of the bytes says, else what the part says of itself."""
+    main = mime_type.partition("/")[0]
+    if main in _MEDIA:
+        return main
+    return kind if kind in _MEDIA else "document"
 
 
 def _document(value: Any, spec: Spec) -> dict[str, Any]:
