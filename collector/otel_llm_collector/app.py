@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from typing import Any
 
 from otel_llm_collector.alert.alertmanager import Alertmanager
@@ -20,12 +21,14 @@ from otel_llm_collector.contract import Engine
 from otel_llm_collector.deliver.books import Books
 from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.engine import load_engine
-from otel_llm_collector.measure.exposition import exposer
+from otel_llm_collector.measure.exposition import exposer, metadata
+from otel_llm_collector.measure.present import Present
 from otel_llm_collector.measure.series import SeriesStore
 from otel_llm_collector.pipeline import Admission, Lifecycle, Pipeline, Seal
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcReceiver
 from otel_llm_collector.receive.otlp_http import OtlpHttpReceiver
 from otel_llm_collector.serve.admin import AdminServer
+from otel_llm_collector.serve.prometheus_api import PrometheusApi
 from otel_llm_collector.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -51,7 +54,8 @@ class App:
         )
         notifiers = [Alertmanager(config.alerts.alertmanagers, registry)] if config.alerts.alertmanagers else []
         evaluator = Evaluator(config.alerts, load_rules(config), series, notifiers, registry, time.time)
-        self.admin = AdminServer(config.server, exposer(registry), evaluator, self._details)
+        queries = PrometheusApi(Present(registry, time.time), partial(metadata, registry), registry, time.time)
+        self.admin = AdminServer(config.server, exposer(registry), evaluator, self._details, queries)
         self.intake = Admission(engine, log, series, self.telemetry, books.kept)
         self.receivers: dict[str, OtlpGrpcReceiver | OtlpHttpReceiver] = {}
         if config.receivers.otlp.grpc is not None:
@@ -76,7 +80,7 @@ class App:
     def addresses(self) -> dict[str, str]:
         """What is listened on."""
         receivers = {name: receiver.address for name, receiver in self.receivers.items()}
-        return {**receivers, "metrics, health, alerts": f"http://{self.admin.address}"}
+        return {**receivers, "metrics, health, queries, alerts": f"http://{self.admin.address}"}
 
     def _details(self) -> dict[str, Any]:
         return {"listening": self.addresses(), "exporters": self.readers.details()}

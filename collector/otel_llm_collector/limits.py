@@ -101,10 +101,23 @@ MAX_ATTRIBUTE_JSON_BYTES = 8 * MIB
 MAX_DIALECT_PROBLEMS = 16
 
 # reject: samples that one query may read and make together; over it the query fails
-MAX_QUERY_SAMPLES = 50_000_000
+MAX_QUERY_SAMPLES = 20_000_000
 
 # reject: points per series that one range query may ask for (Prometheus' own bound)
 MAX_QUERY_POINTS = 11_000
 
 # reject: a query that takes longer than this many seconds is given up with a timeout
 MAX_QUERY_SECONDS = 30.0
+
+# queue: queries of the HTTP API that are evaluated at one time; further ones wait
+MAX_CONCURRENT_QUERIES = 4
+
+# reject: queries that may wait or run at one time; further ones get 503
+MAX_WAITING_QUERIES = 64
+
+# reject: a posted query, and its parameters
+MAX_QUERY_BYTES = MIB
+MAX_QUERY_FIELDS = 1000
+
+# reject: a query that makes a longer label value than this fails
+MAX_QUERY_LABEL_CHARS = 65_536

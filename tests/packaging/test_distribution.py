@@ -182,5 +182,5 @@ def test_the_collector_extra_gives_a_working_collector(install: Callable[[str], 
     assert checked.returncode == 0, checked.stderr
     ended = environment.python(PRINT_READY_AND_STOP)
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == ["OTLP/HTTP", "OTLP/gRPC", "metrics, health, alerts"]
+    assert json.loads(ended.stdout) == ["OTLP/HTTP", "OTLP/gRPC", "metrics, health, queries, alerts"]
     assert not installed(environment) & {"fastapi", "openai", "numpy", "pytest"}

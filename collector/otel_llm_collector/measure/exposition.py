@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known of a metric: Prometheus' type, a sentence, the unit."""
+
+    name: str
+    type: str
+    help: str
+    unit: str = ""
+
+
+def metadata(registry: CollectorRegistry) -> Iterator[Metadata]:
+    """Of every metric in `registry`, under the name that its samples have."""
+    for family in registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield Metadata(name, family.type, family.documentation, family.unit)
 
 
 def exposer(registry: CollectorRegistry) -> Callable[[str], tuple[bytes, str]]:

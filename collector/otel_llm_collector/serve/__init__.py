@@ -1,1 +1,1 @@
-"""The admin port: metrics, health, alerts."""
+"""The admin port: metrics, health, queries, alerts."""

@@ -1,4 +1,4 @@
-"""The admin port: /metrics, health for probes, and the alerts as Prometheus answers them.
+"""The admin port: /metrics, health for probes, and queries and alerts as Prometheus answers them.
 
 `/live` says that the process answers; `/ready` that it accepts telemetry (503 while starting and stopping); `/health`
 is both for people and simple probes; `/health/detailed` lists every component.
@@ -18,6 +18,7 @@ from starlette.routing import Route
 from otel_llm_collector._version import __version__
 from otel_llm_collector.config_types import Endpoint
 from otel_llm_collector.http_server import HttpServer
+from otel_llm_collector.serve.prometheus_api import PrometheusApi
 
 
 class ServerConfig(BaseModel):
@@ -44,7 +45,9 @@ class AdminServer:
         expose: Callable[[str], tuple[bytes, str]],
         alerts: AlertView,
         details: Callable[[], dict[str, Any]],
+        queries: PrometheusApi,
     ) -> None:
+        self._queries = queries
         self._expose = expose
         self._alerts = alerts
         self._details = details
@@ -58,7 +61,8 @@ class AdminServer:
             "/api/v1/alerts": self._api_alerts,
             "/api/v1/rules": self._api_rules,
         }
-        application = Starlette(routes=[Route(path, handler, methods=["GET"]) for path, handler in routes.items()])
+        own = [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
+        application = Starlette(routes=[*own, *queries.routes()])
         self._server = HttpServer(application, config.endpoint, "server.endpoint")
 
     @property
@@ -74,6 +78,7 @@ class AdminServer:
         """Stop listening."""
         self.ready = False
         await self._server.shutdown()
+        self._queries.close()
 
     async def _metrics(self, request: Request) -> Response:
         body, content_type = self._expose(request.headers.get("accept", ""))

@@ -56,7 +56,7 @@ def test_the_example_runs_and_everybody_gets_the_priced_trace(tmp_path: Path) ->
                 )
                 assert sent.status_code == 200
                 await jaeger.until(lambda: bool(jaeger.taken and other.taken and opik.traces))
-                admin = addresses["metrics, health, alerts"]
+                admin = addresses["metrics, health, queries, alerts"]
                 pages = [await client.get(f"{admin}{page}") for page in ("/health/detailed", "/metrics", "/")]
             await app.shutdown()
             for sink in (jaeger, other):

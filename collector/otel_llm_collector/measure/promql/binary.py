@@ -216,8 +216,10 @@ def _vectors(evaluator: Evaluator, expr: Binary, left: Block, right: Block) -> B
     many_of, one_of = (
         (signatures.right, signatures.left) if matching.many == "right" else (signatures.left, signatures.right)
     )
-    many_rows, one_rows = _pairs(many_of, one_of)
     _refuse_twins(expr, many, one, one_of, signatures.count)
+    sizes = (np.bincount(groups, minlength=signatures.count) for groups in (many_of, one_of))
+    evaluator.budget.take(int(np.prod(list(sizes), axis=0).sum()) * evaluator.grid.count)
+    many_rows, one_rows = _pairs(many_of, one_of)
     if not len(many_rows):
         return empty(evaluator.grid.count)
     many_side, one_side = many.rows(many_rows), one.rows(one_rows)

@@ -109,11 +109,11 @@ class Evaluator:
         self._span = span
         self.options = options
         self.notebook = notebook
-        self._budget = budget
+        self.budget = budget
 
     def on(self, grid: Grid) -> Evaluator:
         """The same evaluator for other moments."""
-        return Evaluator(self._storage, grid, self._span, self.options, self.notebook, self._budget)
+        return Evaluator(self._storage, grid, self._span, self.options, self.notebook, self.budget)
 
     # Expressions by type
 
@@ -162,7 +162,7 @@ class Evaluator:
                 found = functions.evaluate(self, expr)
             case _:
                 raise QueryError(f"not a vector: {expr}")
-        self._budget.take(found.present.size)
+        self.budget.take(found.present.size)
         return found
 
     def _negated(self, expr: Negation) -> Block:
@@ -212,7 +212,7 @@ class Evaluator:
         ends = self.moments(expr.when)
         start, end = int(ends.min()) - before_ms, int(ends.max())
         found = [one for one in self._storage.select(expr.matchers, start, end) if len(one.times)]
-        self._budget.take(sum(len(one.times) for one in found))
+        self.budget.take(sum(len(one.times) for one in found))
         return found
 
     def _instant(self, expr: Selector) -> Block:
@@ -261,6 +261,7 @@ class Evaluator:
         count = (int(ends.max()) - start) // step + 1
         if count <= 0:
             return Range([], ends, expr.range_ms)
+        self.budget.take(count)  # before anything of that length is made
         inner = self.on(Grid(start, step, count))
         block = inner.vector(expr.expr).used()
         _forget_hints(block)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from otel_llm_collector import limits
 from otel_llm_collector.measure.promql.block import Block, changed, is_label_name, merged
 from otel_llm_collector.measure.promql.storage import METRIC_NAME, Labels, anchored
 from otel_llm_collector.measure.promql.syntax import Call
-from otel_llm_collector.measure.promql.values import QueryError
+from otel_llm_collector.measure.promql.values import LimitError, QueryError
 
 if TYPE_CHECKING:
     from otel_llm_collector.measure.promql.evaluate import Evaluator
@@ -57,6 +58,9 @@ def _relabelled(block: Block, target: str, change: Callable[[Labels], Labels | N
     unnamed = block.unnamed
     if unnamed is not None and target == METRIC_NAME:
         unnamed = unnamed & np.array([labels is None for labels in new], np.bool_)
+    longest = max((len(value) for made in new if made for _, value in made), default=0)
+    if longest > limits.MAX_QUERY_LABEL_CHARS:
+        raise LimitError(f"a label value would have {longest} characters, more than {limits.MAX_QUERY_LABEL_CHARS}")
     labels = [old if made is None else made for old, made in zip(block.labels, new, strict=True)]
     return merged(replace(block, labels=labels, unnamed=unnamed))
 

@@ -32,6 +32,7 @@ from otel_llm_collector.measure.promql.syntax import (
     Subquery,
     Text,
     When,
+    children,
     start_of,
 )
 from otel_llm_collector.measure.promql.values import ParseError
@@ -46,7 +47,8 @@ _PRECEDENCE = {
 }
 _UNARY = 5  # binds like *, so that -x^2 is -(x^2)
 _POWER = 6
-_MAX_DEPTH = 100  # reject: expressions nested deeper than this
+_MAX_NESTING = 100  # reject: parentheses, calls and signs inside each other
+_MAX_DEPTH = 200  # reject: syntax trees deeper than this; each operator in a row makes one deeper
 _WORD_OPERATORS = frozenset({"or", "and", "unless", "atan2"})
 _MATCH_OPERATORS = frozenset({"=", "!=", "=~", "!~"})
 _NOT_NAMES = frozenset({"bool", "on", "ignoring", "group_left", "group_right", "inf", "nan", "atan2"})
@@ -78,7 +80,16 @@ class _Parser:
         found = self._expression(0)
         if self._peek().kind != "end":
             self._unexpected("")
+        self._check_depth(found)
         return found
+
+    def _check_depth(self, expr: Expr) -> None:
+        level: list[Expr] = [expr]
+        for _ in range(_MAX_DEPTH):
+            level = [child for one in level for child in children(one)]
+            if not level:
+                return
+        self._refuse(f"the expression is more than {_MAX_DEPTH} operators and calls deep", start_of(level[0]))
 
     # Tokens
 
@@ -114,8 +125,8 @@ class _Parser:
 
     def _expression(self, floor: int) -> Expr:
         self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            self._refuse(f"the expression is nested more than {_MAX_DEPTH} deep", self._peek().at)
+        if self._depth > _MAX_NESTING:
+            self._refuse(f"the expression is nested more than {_MAX_NESTING} deep", self._peek().at)
         left = self._unary()
         while (power := self._operator()) > floor:
             operator = self._take()

@@ -66,6 +66,7 @@ def range_query(
     if not grid.count:
         return Matrix(())
     evaluator = _evaluator(query, storage, grid, Span(start_ms, end_ms), options)
+    evaluator.budget.take(grid.count)
     with np.errstate(all="ignore"):
         if query.type is Type.SCALAR:
             series = [Series((), grid.times, evaluator.scalar(query.expr))]

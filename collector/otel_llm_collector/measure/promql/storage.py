@@ -97,6 +97,17 @@ class Storage(Protocol):
         ...
 
 
+class Index(Storage, Protocol):
+    """A store that also says which series it has, without their samples."""
+
+    def series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Iterable[Labels]:
+        """The labels of every series that passes all matchers (all series where there are none).
+
+        Those without a sample from `start_ms` to `end_ms` may be among them.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class _Series:
     times: list[int] = field(default_factory=list)
@@ -138,6 +149,9 @@ class MemoryStorage:
             if all(matcher.matches(have.get(matcher.name, "")) for matcher in matchers):
                 found.append(_cut(_freeze(labels, series), start_ms, end_ms))
         return [one for one in found if len(one.times)]
+
+    def series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Iterable[Labels]:
+        return [one.labels for one in self.select(matchers, start_ms, end_ms)]
 
 
 def _freeze(labels: Labels, series: _Series) -> SeriesSlice:
