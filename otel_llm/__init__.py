@@ -68,6 +68,9 @@ _HOMES = {
     "workflow": "helpers",
 }
 
+# Modules that are reached as `otel_llm.NAME` without an import of their own.
+_MODULES = frozenset({"logging", "transformers"})
+
 __all__ = [
     "Experiment",
     "Handle",
@@ -96,6 +99,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"otel_llm.{name}")
     home = _HOMES.get(name)
     if home is None:
         msg = f"module 'otel_llm' has no attribute {name!r}"

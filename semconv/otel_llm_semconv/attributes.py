@@ -10,6 +10,15 @@ from typing import Final
 CLIENT_ADDRESS: Final = "client.address"
 """Address of the client. Sensitive: identity."""
 
+CODE_FILE_PATH: Final = "code.file.path"
+"""File of the code."""
+
+CODE_FUNCTION_NAME: Final = "code.function.name"
+"""Function of the code."""
+
+CODE_LINE_NUMBER: Final = "code.line.number"
+"""Line of the code."""
+
 CPU_MODE: Final = "cpu.mode"
 """What the CPU was doing.
 

@@ -27,6 +27,9 @@ class KnownSpan(NamedTuple):
 
 ATTRIBUTES: Final[dict[str, Known]] = {
     "client.address": Known("string"),
+    "code.file.path": Known("string"),
+    "code.function.name": Known("string"),
+    "code.line.number": Known("int"),
     "cpu.mode": Known("string", ("user", "system", "nice", "idle", "iowait", "interrupt", "steal", "kernel")),
     "deployment.environment.name": Known("string"),
     "disk.io.direction": Known("string", ("read", "write")),
