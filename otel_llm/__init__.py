@@ -22,6 +22,7 @@ from otel_llm._version import __version__
 
 if TYPE_CHECKING:
     from otel_llm.experiments import Experiment, experiment
+    from otel_llm.evaluations import feedback, traceparent
     from otel_llm.fastapi import instrument_fastapi
     from otel_llm.hardware import watch_hardware
     from otel_llm.helpers import (
@@ -54,6 +55,7 @@ _HOMES = {
     "data_processing": "helpers",
     "embedding": "helpers",
     "experiment": "experiments",
+    "feedback": "evaluations",
     "flush": "setup",
     "instrument_fastapi": "fastapi",
     "llm": "helpers",
@@ -64,6 +66,7 @@ _HOMES = {
     "span": "helpers",
     "tool": "helpers",
     "training_step": "training",
+    "traceparent": "evaluations",
     "watch_hardware": "hardware",
     "workflow": "helpers",
 }
@@ -83,6 +86,7 @@ __all__ = [
     "data_processing",
     "embedding",
     "experiment",
+    "feedback",
     "flush",
     "instrument_fastapi",
     "llm",
@@ -93,6 +97,7 @@ __all__ = [
     "span",
     "tool",
     "training_step",
+    "traceparent",
     "watch_hardware",
     "workflow",
 ]

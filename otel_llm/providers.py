@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opentelemetry import trace
+from opentelemetry._logs import Logger, LoggerProvider, get_logger_provider
 from opentelemetry.trace import Tracer, TracerProvider
 
 from otel_llm._version import __version__
@@ -17,3 +18,15 @@ def tracer() -> Tracer:
     if _tracer is None or _tracer[0] is not provider:
         _tracer = (provider, provider.get_tracer("otel_llm", __version__))
     return _tracer[1]
+
+
+_logger: tuple[LoggerProvider, Logger] | None = None
+
+
+def event_logger() -> Logger:
+    """The logger of our events."""
+    global _logger  # noqa: PLW0603 - a cache
+    provider = get_logger_provider()
+    if _logger is None or _logger[0] is not provider:
+        _logger = (provider, provider.get_logger("otel_llm", __version__))
+    return _logger[1]
