@@ -22,6 +22,7 @@ from otel_llm._version import __version__
 
 if TYPE_CHECKING:
     from otel_llm.experiments import Experiment, experiment
+    from otel_llm.checkup import doctor
     from otel_llm.evaluations import feedback, traceparent
     from otel_llm.fastapi import instrument_fastapi
     from otel_llm.hardware import watch_hardware
@@ -53,6 +54,7 @@ _HOMES = {
     "chat": "helpers",
     "configure": "setup",
     "data_processing": "helpers",
+    "doctor": "checkup",
     "embedding": "helpers",
     "experiment": "experiments",
     "feedback": "evaluations",
@@ -84,6 +86,7 @@ __all__ = [
     "chat",
     "configure",
     "data_processing",
+    "doctor",
     "embedding",
     "experiment",
     "feedback",

@@ -174,11 +174,11 @@ def known() -> list[str]:
     return [*OWN, *LIBRARIES]
 
 
-def instrument_libraries(which: bool | Iterable[str] | Mapping[str, str]) -> dict[str, str]:
+def instrument_libraries(which: bool | Iterable[str] | Mapping[str, str], *, rehearse: bool = False) -> dict[str, str]:
     """Instrument the libraries that `which` names (True: all that are installed); returns what became of each.
 
     A mapping is of a library and a family, a distribution, `auto` or `off`; libraries that it does not name are chosen
-    as if it said `auto`. Names alone are the only ones that are instrumented.
+    as if it said `auto`. Names alone are the only ones that are instrumented. A rehearsal says what would be done.
     """
     if which is False:
         return {}
@@ -187,23 +187,26 @@ def instrument_libraries(which: bool | Iterable[str] | Mapping[str, str]) -> dic
     for name in [*names, *wishes]:
         if name not in OWN and name not in LIBRARIES:
             raise ValueError(f"configure: instrument names {name!r}; known are {', '.join(known())}")
-    os.environ.setdefault(STABILITY_VARIABLE, "http")
+    if not rehearse:
+        os.environ.setdefault(STABILITY_VARIABLE, "http")
     asked = set(wishes) | (set(names) if which is not True and not isinstance(which, Mapping) else set())
     outcome: dict[str, str] = {}
     # Frameworks first: what becomes of a client depends on the framework above it.
     for name in sorted(names, key=lambda name: not (name in LIBRARIES and LIBRARIES[name].framework)):
         wish = wishes.get(name, AUTO)
         if name in OWN:
-            outcome[name] = _own(name, wish)
+            outcome[name] = _own(name, wish, rehearse=rehearse)
         elif name in asked or _is_installed(LIBRARIES[name].module):
-            outcome[name] = _library_outcome(name, wish, outcome)
+            outcome[name] = _library_outcome(name, wish, outcome, rehearse=rehearse)
     return {name: outcome[name] for name in names if name in outcome}
 
 
-def _own(name: str, wish: str) -> str:
+def _own(name: str, wish: str, *, rehearse: bool) -> str:
     module, function = OWN[name]
     if wish == OFF or name in _disabled():
         return "off"
+    if rehearse:
+        return "instrumented" if _is_installed(module) else f"not installed ({module})"
     try:
         import_module(module)
         function()
@@ -215,7 +218,7 @@ def _own(name: str, wish: str) -> str:
     return "instrumented"
 
 
-def _library_outcome(name: str, wish: str, others: Mapping[str, str]) -> str:
+def _library_outcome(name: str, wish: str, others: Mapping[str, str], *, rehearse: bool) -> str:
     """Decide for one library, do it, and say both."""
     library = LIBRARIES[name]
     if wish == OFF or name in _disabled():
@@ -232,7 +235,9 @@ def _library_outcome(name: str, wish: str, others: Mapping[str, str]) -> str:
     if above and wish == AUTO:
         return f"left out: {above} reports the same calls; its tokens would count twice"
     chosen, reason = _choose(library, name, wish)
-    return reason if chosen is None else _attach(name, chosen)
+    if chosen is None:
+        return reason
+    return f"instrumented by {chosen.distribution} {chosen.version()}" if rehearse else _attach(name, chosen)
 
 
 def _choose(library: Library, name: str, wish: str) -> tuple[Candidate | None, str]:

@@ -124,18 +124,19 @@ def _mask(value: Any) -> Mask:
     return value  # type: ignore[no-any-return] # what it takes is known only when it is called
 
 
+_ALL_OR_NONE = {"true": True, "1": True, "all": True, "false": False, "0": False, "none": False}
+
+
 def _instrument(value: Any) -> Instrument:
     if isinstance(value, bool):
         return value
     if isinstance(value, Mapping):
         return {str(key): str(choice) for key, choice in value.items()}
-    if not isinstance(value, str):
+    said = value.strip().lower() if isinstance(value, str) else ""
+    if said in _ALL_OR_NONE:
+        return _ALL_OR_NONE[said]
+    if "=" not in said:
         return _names(value)
-    said = value.strip().lower()
-    if said in {"true", "1", "all"}:
-        return True
-    if said in {"false", "0", "none"}:
-        return False
     return _pairs(",".join(part if "=" in part else f"{part}=auto" for part in _names(value)))
 
 

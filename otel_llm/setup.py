@@ -151,6 +151,11 @@ def flush(seconds: float = 10.0) -> bool:
     return _handle.force_flush(seconds) if _handle is not None else True
 
 
+def current() -> Handle | None:
+    """The handle of this process, if `configure` was called."""
+    return _handle
+
+
 def _disabled(chosen: Settings) -> Handle:
     return Handle(chosen.service_name or "", "", {}, ["OTEL_SDK_DISABLED is true: nothing is recorded or sent"])
 

@@ -600,6 +600,9 @@ OTEL_LLM_GROUNDING_SUPPORTED_RATIO: Final = "otel_llm.grounding.supported_ratio"
 OTEL_LLM_GROUNDING_UNKNOWN_CITATION_COUNT: Final = "otel_llm.grounding.unknown_citation_count"
 """Citations of documents that were not in the context."""
 
+OTEL_LLM_HTTP_TIME_TO_FIRST_BYTE: Final = "otel_llm.http.time_to_first_byte"
+"""Seconds from the start of a request to the first byte of its answer's body."""
+
 OTEL_LLM_LORA_ALPHA: Final = "otel_llm.lora.alpha"
 """Scale of the adapter."""
 

@@ -214,6 +214,7 @@ ATTRIBUTES: Final[dict[str, Known]] = {
     "otel_llm.grounding.cited_document_ids": Known("string[]"),
     "otel_llm.grounding.supported_ratio": Known("double"),
     "otel_llm.grounding.unknown_citation_count": Known("int"),
+    "otel_llm.http.time_to_first_byte": Known("double"),
     "otel_llm.lora.alpha": Known("double"),
     "otel_llm.lora.dropout": Known("double"),
     "otel_llm.lora.rank": Known("int"),
