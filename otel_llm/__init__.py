@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from otel_llm._version import __version__
 
 if TYPE_CHECKING:
-    from otel_llm.experiments import Experiment, experiment
     from otel_llm.checkup import doctor
     from otel_llm.evaluations import feedback, traceparent
+    from otel_llm.experiments import Experiment, experiment
     from otel_llm.fastapi import instrument_fastapi
     from otel_llm.hardware import watch_hardware
     from otel_llm.helpers import (
@@ -99,8 +99,8 @@ __all__ = [
     "session",
     "span",
     "tool",
-    "training_step",
     "traceparent",
+    "training_step",
     "watch_hardware",
     "workflow",
 ]
