@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up everything they need inside the repository.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate record-dialects constraints clean test-backends
+.PHONY: help demo test native check format generate record-dialects constraints clean test-backends
 
 BIN := .venv/bin
 
@@ -8,12 +8,17 @@ help:  ## show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/installed-demo  ## run a RAG service, a model and the collector; ARGS="--keep" and others are passed on
+	@scripts/native
 	@$(BIN)/otel-llm demo $(ARGS)
 
 test: .venv/installed-dev  ## run every check and every test
 	@scripts/system-packages
+	@scripts/native
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest $(ARGS)
+
+native: .venv/installed-dev  ## build the engine in Rust, where cargo is; demo and test do it too
+	@scripts/native
 
 test-backends: .venv/installed-dev  ## run the tests against real backends; installs those in .cache (2 GB the first time)
 	@scripts/system-packages
@@ -26,6 +31,7 @@ check: .venv/installed-dev  ## format, lint, types, import layers, generated fil
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/python -m otel_llm_semconv.generate --check
+	@scripts/native check
 
 format: .venv/installed-dev  ## format the code
 	@$(BIN)/ruff format .
@@ -42,7 +48,7 @@ constraints: .venv/installed-dev  ## pin the newest versions that fit, from a cl
 	@scripts/pin
 
 clean:  ## remove what was installed and built
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist collector/native/target
 
 .venv/installed-%: pyproject.toml constraints.txt scripts/bootstrap
 	@scripts/bootstrap $*

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OURS = {"otel_llm", "otel_llm_collector", "otel_llm_semconv"}
+OURS = {"otel_llm", "otel_llm_collector", "otel_llm_semconv", "otel_llm_wire"}  # the last where it is built
 # Used without an import of ours.
 LOADED_BY_NAME = {
     "httptools",  # uvicorn takes it when it is there

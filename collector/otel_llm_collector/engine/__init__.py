@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Mapping
 
 from otel_llm_semconv.dialects import compiled
 
 from otel_llm_collector.contract import Engine
 from otel_llm_collector.engine.dialects import Normaliser
+from otel_llm_collector.engine.native import NativeEngine
 from otel_llm_collector.engine.prices import RateBook
 from otel_llm_collector.engine.pure import PureEngine
 from otel_llm_collector.engine.settings import PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import StartError
 
+logger = logging.getLogger(__name__)
+
+# What the reference does and its twin in Rust does not do yet. Nothing is skipped silently: where one of these sections
+# of `processors` is written, the reference runs.
+NOT_IN_NATIVE = ("redaction", "content")
+
 
 def load_engine(
     environment: Mapping[str, str], processors: ProcessorsConfig | None = None, prices: PricesConfig | None = None
 ) -> Engine:
-    """The engine that `OTEL_LLM_ENGINE` in `environment` names, for these sections; `pure` is the only one so far."""
-    name = environment.get("OTEL_LLM_ENGINE", "pure")
-    if name != "pure":
-        msg = f"OTEL_LLM_ENGINE: names no engine (seen: {name!r}); set it to pure or leave it unset"
+    """The engine for these sections that `OTEL_LLM_ENGINE` in `environment` names.
+
+    `pure` is the reference, `native` its twin in Rust. Unset means `native` where that was built and can do all that is
+    asked for; otherwise it is said once that the reference runs.
+    """
+    name = environment.get("OTEL_LLM_ENGINE", "")
+    if name not in ("", "pure", "native"):
+        msg = f"OTEL_LLM_ENGINE: names no engine (seen: {name!r}); set it to pure or native, or leave it unset"
         raise StartError(msg)
-    return PureEngine(RateBook(prices), Normaliser(compiled()), processors or ProcessorsConfig())
+    processors = processors or ProcessorsConfig()
+    rates, dialects = RateBook(prices), compiled()
+    reference = PureEngine(rates, Normaliser(dialects), processors)
+    if name == "pure":
+        return reference
+    obstacle = _obstacle(processors)
+    if obstacle and name == "native":
+        msg = f"OTEL_LLM_ENGINE: native cannot run here: {obstacle}; unset it, or set it to pure"
+        raise StartError(msg)
+    if obstacle:
+        logger.info("the engine runs in Python: %s", obstacle)
+        return reference
+    return NativeEngine(rates, dialects, reference)
+
+
+def _obstacle(processors: ProcessorsConfig) -> str:
+    """Why the twin in Rust does not run, or ""."""
+    if importlib.util.find_spec("otel_llm_wire") is None:
+        return "otel-llm-wire is not installed (make native builds it where cargo is)"
+    default = ProcessorsConfig()
+    lacking = [one for one in NOT_IN_NATIVE if getattr(processors, one) != getattr(default, one)]
+    if lacking:
+        return f"otel-llm-wire does not know processors.{' and processors.'.join(lacking)} yet"
+    return ""

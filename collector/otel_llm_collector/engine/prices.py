@@ -53,10 +53,10 @@ PROVIDER_ALIASES = {
 _SLOT_NS = 30 * 60 * 1_000_000_000  # prices by time of day change on half hours at the finest
 _FEMTO_PER_NANO = 10**6
 _FEMTO = 10**15
-_MAX_MODEL_CHARS = 256
+_MAX_NAME_CHARS = 256
 
 # Our name of each count -> genai-prices' usage key, and whether it belongs to the input side of the price.
-_KINDS = {
+KINDS = {
     "input": ("input_tokens", True),
     "cache_read": ("cache_read_tokens", True),
     "cache_write": ("cache_write_tokens", True),
@@ -170,6 +170,8 @@ class RateBook:
         `provider` is a `gen_ai.provider.name`; `host` is the server's name and is believed first, because one provider
         name may stand for many compatible services; `tier` is the service tier that answered.
         """
+        if max(len(provider), len(model), len(host), len(tier)) > _MAX_NAME_CHARS:
+            return Unknown.UNKNOWN_MODEL  # nobody's names are that long, and these would be remembered
         key = (provider, model, host, start_ns // _SLOT_NS, tier)
         found = self._cache.get(key)
         if found is None:
@@ -187,8 +189,6 @@ class RateBook:
     def _compile(self, provider: str, model: str, slot: int, tier: str, host: str) -> Rates | Unknown:
         if not model:
             return Unknown.NO_MODEL
-        if len(model) > _MAX_MODEL_CHARS:
-            return Unknown.UNKNOWN_MODEL
         for own, rates in self._own:
             if own.matches(provider, model):
                 return rates
@@ -264,14 +264,14 @@ def _rates(price: ModelPrice, origin: Origin) -> Rates | Unknown:
 
 def _tier(price: ModelPrice, start: int) -> Tier:
     """Rates above `start` input tokens. The base usage is large enough that every probe is consistent in itself."""
-    base = dict.fromkeys((key for key, _ in _KINDS.values()), 1)
-    base["input_tokens"] = max(start + 1, 0) + len(_KINDS) if start >= 0 else len(_KINDS)
-    base["output_tokens"] = len(_KINDS)
+    base = dict.fromkeys((key for key, _ in KINDS.values()), 1)
+    base["input_tokens"] = max(start + 1, 0) + len(KINDS) if start >= 0 else len(KINDS)
+    base["output_tokens"] = len(KINDS)
     base |= dict.fromkeys(_OVERLAPS, 0)
     whole = _femto(price, base)
     sides: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
     linear = 0
-    for name, (key, on_input) in _KINDS.items():
+    for name, (key, on_input) in KINDS.items():
         rate = _femto(price, {**base, key: base[key] + 1}) - whole
         linear += rate * base[key]
         if rate:

@@ -37,9 +37,10 @@ from otel_llm_collector.errors import MalformedRequest
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
 _NANO = 1e9
+CURRENCY = "USD"
 
 # What the engine writes; a sender's own values under these names are replaced.
-_WRITTEN = frozenset(
+WRITTEN = frozenset(
     {
         attr.OTEL_LLM_COST_TOTAL,
         attr.OTEL_LLM_COST_INPUT,
@@ -262,9 +263,9 @@ def _id_problem(span: Span) -> tuple[str, str] | None:
 
 def _remove_written(span: Span, values: dict[str, Any]) -> bool:
     """Take out attributes that only the engine writes."""
-    if _WRITTEN.isdisjoint(values):
+    if WRITTEN.isdisjoint(values):
         return False
-    kept = [one for one in span.attributes if one.key not in _WRITTEN]
+    kept = [one for one in span.attributes if one.key not in WRITTEN]
     del span.attributes[:]
     span.attributes.extend(kept)
     return True
@@ -282,7 +283,7 @@ def _write(genai: GenAiSpan, price: Price | Unknown | None) -> bool:
         ):
             added.add(key=key).value.double_value = nano / _NANO
         for key, word in (
-            (attr.OTEL_LLM_COST_CURRENCY, "USD"),
+            (attr.OTEL_LLM_COST_CURRENCY, CURRENCY),
             (attr.OTEL_LLM_COST_SOURCE, price.origin.source),
             (attr.OTEL_LLM_COST_PRICE_VERSION, price.origin.version),
         ):

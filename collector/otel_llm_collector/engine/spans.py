@@ -24,13 +24,17 @@ PROVIDER_CALLS = frozenset(
 )
 
 # gen_ai.system values that became other gen_ai.provider.name values
-_PROVIDER_BY_SYSTEM = {
+PROVIDER_BY_SYSTEM = {
     "az.ai.openai": "azure.ai.openai",
     "az.ai.inference": "azure.ai.inference",
     "vertex_ai": "gcp.vertex_ai",
     "gemini": "gcp.gemini",
     "xai": "x_ai",
 }
+# What is corrected, as a span's list of repairs names it
+CACHE_OUTSIDE_INPUT = "cache_outside_input"
+REASONING_OUTSIDE_OUTPUT = "reasoning_outside_output"
+
 # Spellings of each count by precedence, the current one first.
 _INPUT = (attr.GEN_AI_USAGE_INPUT_TOKENS, attr.GEN_AI_USAGE_PROMPT_TOKENS)
 _OUTPUT = (attr.GEN_AI_USAGE_OUTPUT_TOKENS, attr.GEN_AI_USAGE_COMPLETION_TOKENS)
@@ -82,7 +86,7 @@ def read(span: Span, values: dict[str, AnyValue]) -> GenAiSpan | None:
     provider = text(values.get(attr.GEN_AI_PROVIDER_NAME))
     if not provider:
         system = text(values.get(attr.GEN_AI_SYSTEM))
-        provider = _PROVIDER_BY_SYSTEM.get(system, system)
+        provider = PROVIDER_BY_SYSTEM.get(system, system)
     request_model = text(values.get(attr.GEN_AI_REQUEST_MODEL))
     operation = text(values.get(attr.GEN_AI_OPERATION_NAME)) or text(values.get(attr.OTEL_LLM_OPERATION_NAME))
     if not operation:
@@ -122,10 +126,10 @@ def _read_usage(found: GenAiSpan, values: dict[str, AnyValue]) -> None:
     cached = (cache_read or 0) + (cache_write or 0)
     if spent is not None and cached > spent:  # Anthropic's and Bedrock's habit: input without the cached tokens
         spent += cached
-        found.repaired.append("cache_outside_input")
+        found.repaired.append(CACHE_OUTSIDE_INPUT)
     if written is not None and (reasoning or 0) > written:  # Gemini's and xAI's habit: output without reasoning
         written += reasoning or 0
-        found.repaired.append("reasoning_outside_output")
+        found.repaired.append(REASONING_OUTSIDE_OUTPUT)
     counts = {
         "input": spent,
         "output": written,

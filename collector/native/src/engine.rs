@@ -1,0 +1,524 @@
+//! The pass over one request. The twin of `engine/pure.py`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::check;
+use crate::measure::{Cost, Sums};
+use crate::prices::{self, Answer, Cache, Price, Question, Rates, Source, Usage, GPU_MICROSECONDS};
+use crate::schema::{
+    EXPORT_LOGS_SERVICE_REQUEST, EXPORT_METRICS_SERVICE_REQUEST, EXPORT_TRACE_SERVICE_REQUEST, INSTRUMENTATION_SCOPE,
+    LOG_RECORD, METRIC, RESOURCE, RESOURCE_LOGS, RESOURCE_METRICS, RESOURCE_SPANS, SCOPE_LOGS, SCOPE_METRICS,
+    SCOPE_SPANS,
+};
+use crate::spans::{self, Field, GenAi, RawSpan, Value};
+use crate::splice::{Container, Plan, SpanEdit};
+use crate::tables::{attribute, text_attribute, Slot, Tables};
+use crate::wire::{push_field, push_varint, Cursor, Irregular, Result, BYTES};
+
+const NANO: f64 = 1e9;
+
+/// The engine with what it keeps from one request to the next.
+pub struct Engine {
+    pub tables: Tables,
+    pub rates: Cache,
+}
+
+/// What a pass over a trace request found.
+pub struct Traces<'a> {
+    pub accepted: u64,
+    /// `None` when nothing changes.
+    pub plan: Option<Plan>,
+    pub sums: Sums<'a>,
+    pub layered_duplicates: u64,
+    pub negative_durations: u64,
+}
+
+/// A `GenAI` span with its place in the request.
+struct Found<'a> {
+    meaning: GenAi<'a>,
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    parent_id: &'a [u8],
+    start: u64,
+    end: u64,
+    resource: usize,
+    scope: usize,
+    length_at: usize,
+    body_at: usize,
+    body_end: usize,
+    replaceable: (usize, usize),
+}
+
+/// The scan of a request: everything in the order of its bytes.
+#[derive(Default)]
+struct Scan<'a> {
+    accepted: u64,
+    negative_durations: u64,
+    services: Vec<&'a str>,
+    containers: Vec<Container>,
+    found: Vec<Found<'a>>,
+    replaceable: Vec<Field>,
+}
+
+impl Engine {
+    /// One pass over a trace request.
+    ///
+    /// # Errors
+    /// `Irregular` when the reference has to look at it.
+    pub fn traces<'a, 't: 'a>(&'t self, request: &'a [u8], source: &impl Source) -> Result<Traces<'a>> {
+        let mut scan = Scan::default();
+        scan.request(Cursor::new(request), &self.tables)?;
+        let layered_duplicates = mark_wrappers(&mut scan.found);
+        let mut sums = Sums::default();
+        let mut writer = Writer::default();
+        let mut scratch = Vec::new();
+        for one in &scan.found {
+            let price = self.price(one, source, &mut scratch)?;
+            let cost = writer.span(one, &scan.replaceable, &price, &self.tables);
+            if !one.meaning.is_wrapper {
+                let took = one.end.checked_sub(one.start).map(|nanoseconds| nanoseconds as f64 / NANO);
+                let service = scan.services[one.resource];
+                sums.add(service, &one.meaning, took, &cost, &self.tables.boundaries);
+            }
+        }
+        let plan = (!writer.edits.is_empty())
+            .then(|| Plan::new(&writer.edits, &writer.removed, writer.added, &mut scan.containers));
+        Ok(Traces {
+            accepted: scan.accepted,
+            plan,
+            sums,
+            layered_duplicates,
+            negative_durations: scan.negative_durations,
+        })
+    }
+
+    /// The price of a provider call; none where no price belongs: other operations, failed calls without usage.
+    fn price(&self, span: &Found<'_>, source: &impl Source, scratch: &mut Vec<u8>) -> Result<Priced> {
+        let meaning = &span.meaning;
+        let reasons = &self.tables.reasons;
+        if !meaning.is_call || meaning.is_wrapper {
+            return Ok(Priced::None);
+        }
+        let usage = meaning.usage.unwrap_or_else(|| {
+            let mut usage = Usage::default();
+            usage[GPU_MICROSECONDS] = meaning.gpu_microseconds;
+            usage
+        });
+        if meaning.usage.is_none() && meaning.gpu_microseconds == 0 {
+            let nothing_came = meaning.tokens.iter().all(Option::is_none);
+            return Ok(if nothing_came && !meaning.error.is_empty() {
+                Priced::None
+            } else {
+                Priced::Unknown(reasons.no_usage.clone())
+            });
+        }
+        let mut reason = reasons.no_model.clone();
+        let (first, second) = (meaning.response_model, meaning.request_model);
+        for model in [first, if second == first { "" } else { second }] {
+            if model.is_empty() {
+                continue;
+            }
+            let question = Question {
+                provider: meaning.provider,
+                model,
+                host: meaning.host,
+                tier: meaning.tier,
+                start_ns: span.start,
+            };
+            match self.rates.ask(&question, source, scratch).ok_or(Irregular)? {
+                Answer::Rates(rates) if meaning.usage.is_none() && rates.by_tokens() => {
+                    return Ok(Priced::Unknown(reasons.no_usage.clone()));
+                }
+                Answer::Rates(rates) => {
+                    return Ok(match prices::price(&rates.tiers, &usage) {
+                        Ok(price) => Priced::Price(price, rates),
+                        Err(prices::InconsistentUsage) => Priced::Unknown(reasons.inconsistent_usage.clone()),
+                    });
+                }
+                Answer::Unknown(why) => reason = why,
+            }
+        }
+        Ok(Priced::Unknown(reason))
+    }
+}
+
+enum Priced {
+    None,
+    Price(Price, Arc<Rates>),
+    Unknown(Arc<str>),
+}
+
+impl<'a> Scan<'a> {
+    fn request(&mut self, mut request: Cursor<'a>, tables: &'a Tables) -> Result<()> {
+        let mut raw = RawSpan::default();
+        while !request.is_done() {
+            match request.tag()? {
+                (1, BYTES) => {
+                    let container = container(&mut request, self.containers.len(), None)?;
+                    self.resource(container, &mut raw, tables)?;
+                }
+                (number, wire) => check::field(&mut request, &EXPORT_TRACE_SERVICE_REQUEST, number, wire, 0)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn resource(
+        &mut self,
+        (container, mut cursor): (Container, Cursor<'a>),
+        raw: &mut RawSpan<'a>,
+        tables: &'a Tables,
+    ) -> Result<()> {
+        let index = self.containers.len();
+        self.containers.push(container);
+        let resource = self.services.len();
+        self.services.push("");
+        let mut service = None;
+        while !cursor.is_done() {
+            match cursor.tag()? {
+                (1, BYTES) => resource_attributes(cursor.message()?, tables, &mut service)?,
+                (2, BYTES) => {
+                    let (container, inner) = self::container(&mut cursor, self.containers.len(), Some(index))?;
+                    let scope = self.containers.len();
+                    self.containers.push(container);
+                    self.spans(inner, scope, resource, raw, tables)?;
+                }
+                (number, wire) => check::field(&mut cursor, &RESOURCE_SPANS, number, wire, 1)?,
+            }
+        }
+        self.services[resource] = service.unwrap_or("");
+        Ok(())
+    }
+
+    fn spans(
+        &mut self,
+        mut cursor: Cursor<'a>,
+        scope: usize,
+        resource: usize,
+        raw: &mut RawSpan<'a>,
+        tables: &'a Tables,
+    ) -> Result<()> {
+        while !cursor.is_done() {
+            match cursor.tag()? {
+                (2, BYTES) => {}
+                (1, BYTES) => {
+                    scope_name(cursor.message()?, tables)?;
+                    continue;
+                }
+                (number, wire) => {
+                    check::field(&mut cursor, &SCOPE_SPANS, number, wire, 2)?;
+                    continue;
+                }
+            }
+            let length_at = cursor.at;
+            let span = cursor.message()?;
+            raw.read(span, tables)?;
+            self.accepted += 1;
+            self.negative_durations += u64::from(raw.end < raw.start);
+            let Some(meaning) = raw.meaning(tables)? else { continue };
+            let first = self.replaceable.len();
+            self.replaceable.extend_from_slice(&raw.replaceable);
+            self.found.push(Found {
+                meaning,
+                trace_id: raw.trace_id,
+                span_id: raw.span_id,
+                parent_id: raw.parent_id,
+                start: raw.start,
+                end: raw.end,
+                resource,
+                scope,
+                length_at,
+                body_at: span.at,
+                body_end: span.end(),
+                replaceable: (first, self.replaceable.len()),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn container<'a>(outer: &mut Cursor<'a>, index: usize, parent: Option<usize>) -> Result<(Container, Cursor<'a>)> {
+    let length_at = outer.at;
+    let inner = outer.message()?;
+    Ok((Container::new(length_at, inner.at, inner.end(), parent.unwrap_or(index)), inner))
+}
+
+/// Finds the service's name, the first one, and whether a dialect is spoken here.
+fn resource_attributes<'a>(mut resource: Cursor<'a>, tables: &Tables, service: &mut Option<&'a str>) -> Result<()> {
+    while !resource.is_done() {
+        match resource.tag()? {
+            (1, BYTES) => {
+                let (key, value) = spans::key_value(resource.message()?, 3)?;
+                let text = if let Value::Text(text) = value { text } else { "" };
+                if service.is_none() && key == tables.service_name {
+                    *service = Some(text);
+                }
+                if tables.dialects.owns_resource(key, text) {
+                    return Err(Irregular);
+                }
+            }
+            (number, wire) => check::field(&mut resource, &RESOURCE, number, wire, 2)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether a dialect is spoken in this scope.
+fn scope_name(mut scope: Cursor<'_>, tables: &Tables) -> Result<()> {
+    while !scope.is_done() {
+        match scope.tag()? {
+            (1, BYTES) if tables.dialects.owns_scope(scope.text()?) => return Err(Irregular),
+            (1, BYTES) => {}
+            (number, wire) => check::field(&mut scope, &INSTRUMENTATION_SCOPE, number, wire, 3)?,
+        }
+    }
+    Ok(())
+}
+
+/// Collects what changes on spans.
+#[derive(Default)]
+struct Writer {
+    edits: Vec<SpanEdit>,
+    removed: Vec<(usize, usize)>,
+    added: Vec<u8>,
+}
+
+impl Writer {
+    /// Puts the price, or why there is none, and what was repaired on the span.
+    fn span(&mut self, span: &Found<'_>, replaceable: &[Field], price: &Priced, tables: &Tables) -> Cost {
+        let (removed_from, added_from) = (self.removed.len(), self.added.len());
+        let (input, output) = (span.meaning.tokens[0], span.meaning.tokens[1]);
+        let is_repaired = span.meaning.cache_was_outside || span.meaning.reasoning_was_outside;
+        for field in &replaceable[span.replaceable.0..span.replaceable.1] {
+            let goes = match field.slot {
+                Slot::Input => is_repaired && input.is_some(),
+                Slot::Output => is_repaired && output.is_some(),
+                _ => true,
+            };
+            if goes {
+                self.removed.push((field.from, field.to));
+            }
+        }
+        let written = &tables.written;
+        let cost = match price {
+            Priced::None => Cost::None,
+            Priced::Price(price, rates) => {
+                let usd = |nano: i128| nano as f64 / NANO;
+                self.double(&written.cost_total, usd(price.total));
+                self.double(&written.cost_input, usd(price.input));
+                self.double(&written.cost_output, usd(price.output));
+                self.added.extend_from_slice(&rates.origin);
+                Cost::Usd(usd(price.total))
+            }
+            Priced::Unknown(reason) => {
+                self.added.extend_from_slice(&text_attribute(&written.unknown_reason, reason));
+                Cost::Unknown(reason.clone())
+            }
+        };
+        if is_repaired {
+            self.repairs(&span.meaning, tables);
+        }
+        if self.removed.len() > removed_from || self.added.len() > added_from {
+            self.edits.push(SpanEdit {
+                length_at: span.length_at,
+                body_at: span.body_at,
+                end: span.body_end,
+                scope: span.scope,
+                removed: (removed_from, self.removed.len()),
+                appended: (added_from, self.added.len()),
+            });
+        }
+        cost
+    }
+
+    fn double(&mut self, head: &[u8], value: f64) {
+        self.added.extend_from_slice(head);
+        self.added.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// The corrected totals under their current names, and a list of what was corrected.
+    fn repairs(&mut self, meaning: &GenAi<'_>, tables: &Tables) {
+        let written = &tables.written;
+        for (key, count) in [(&written.input_tokens, meaning.tokens[0]), (&written.output_tokens, meaning.tokens[1])] {
+            if let Some(count) = count {
+                let mut int_value = vec![3 << 3];
+                push_varint(&mut int_value, count);
+                self.added.extend_from_slice(&attribute(key, &int_value));
+            }
+        }
+        let mut flags = Vec::new();
+        for (is_set, flag) in [
+            (meaning.cache_was_outside, &written.cache_outside_input),
+            (meaning.reasoning_was_outside, &written.reasoning_outside_output),
+        ] {
+            if is_set {
+                let mut string_value = Vec::new();
+                push_field(&mut string_value, 1, flag.as_bytes());
+                push_field(&mut flags, 1, &string_value);
+            }
+        }
+        let mut array_value = Vec::new();
+        push_field(&mut array_value, 5, &flags);
+        self.added.extend_from_slice(&attribute(&written.repaired, &array_value));
+    }
+}
+
+/// Marks layers around the same provider call, so that each call counts once; returns how many were marked.
+fn mark_wrappers(found: &mut [Found<'_>]) -> u64 {
+    // Of spans that share an id the last one stands for all, in the place of the first.
+    let mut calls: Vec<usize> = Vec::new();
+    let mut by_id: HashMap<&[u8], usize> = HashMap::new();
+    for (index, one) in found.iter().enumerate().filter(|(_, one)| one.meaning.is_call) {
+        let place = *by_id.entry(one.span_id).or_insert(calls.len());
+        if place == calls.len() {
+            calls.push(index);
+        } else {
+            calls[place] = index;
+        }
+    }
+    if calls.len() < 2 {
+        return 0;
+    }
+    for &index in &calls {
+        let outer = match by_id.get(found[index].parent_id) {
+            Some(&place) if calls[place] != index => calls[place],
+            _ => continue,
+        };
+        if let Some(marked) = outer_layer(&found[index], &found[outer]) {
+            found[if marked { outer } else { index }].meaning.is_wrapper = true;
+        }
+    }
+    let mut by_response: HashMap<(&[u8], &str), usize> = HashMap::new();
+    for &index in &calls {
+        let call = &found[index];
+        if call.meaning.is_wrapper || call.meaning.response_id.is_empty() {
+            continue;
+        }
+        let stands = by_response.entry((call.trace_id, call.meaning.response_id)).or_insert(index);
+        let other = *stands;
+        if other != index {
+            let other_is_weaker = found[other].meaning.usage.is_none() && call.meaning.usage.is_some();
+            if other_is_weaker {
+                *stands = index;
+            }
+            found[if other_is_weaker { other } else { index }].meaning.is_wrapper = true;
+        }
+    }
+    calls.iter().filter(|index| found[**index].meaning.is_wrapper).count() as u64
+}
+
+/// Whether the call directly around `call` is another layer of it (`true`), or `call` is (`false`), because only the
+/// outer one knows the tokens; `None` when they are two calls.
+fn outer_layer(call: &Found<'_>, outer: &Found<'_>) -> Option<bool> {
+    if outer.meaning.operation != call.meaning.operation || outer.trace_id != call.trace_id {
+        return None;
+    }
+    Some(call.meaning.usage.is_some() || outer.meaning.usage.is_none())
+}
+
+/// Counts the points of a metrics request.
+///
+/// # Errors
+/// `Irregular` when the reference has to look at it.
+pub fn metric_points(request: &[u8]) -> Result<u64> {
+    let mut points = 0;
+    let mut request = Cursor::new(request);
+    while !request.is_done() {
+        let (number, wire) = request.tag()?;
+        if (number, wire) != (1, BYTES) {
+            check::field(&mut request, &EXPORT_METRICS_SERVICE_REQUEST, number, wire, 0)?;
+            continue;
+        }
+        let mut resource = request.message()?;
+        while !resource.is_done() {
+            let (number, wire) = resource.tag()?;
+            if (number, wire) != (2, BYTES) {
+                check::field(&mut resource, &RESOURCE_METRICS, number, wire, 1)?;
+                continue;
+            }
+            let mut scope = resource.message()?;
+            while !scope.is_done() {
+                let (number, wire) = scope.tag()?;
+                if (number, wire) == (2, BYTES) {
+                    points += points_of(scope.message()?)?;
+                } else {
+                    check::field(&mut scope, &SCOPE_METRICS, number, wire, 2)?;
+                }
+            }
+        }
+    }
+    Ok(points)
+}
+
+/// The points of one metric: those of the kind of data that came last, which is the one protobuf keeps.
+fn points_of(mut metric: Cursor<'_>) -> Result<u64> {
+    let (mut kind, mut points) = (0, 0);
+    while !metric.is_done() {
+        let (number, wire) = metric.tag()?;
+        let from = metric;
+        check::field(&mut metric, &METRIC, number, wire, 3)?;
+        if matches!((number, wire), (5 | 7 | 9 | 10 | 11, BYTES)) {
+            let mut data = { from }.message()?;
+            if number != kind {
+                (kind, points) = (number, 0);
+            }
+            while !data.is_done() {
+                let (number, wire) = data.tag()?;
+                points += u64::from((number, wire) == (1, BYTES));
+                data.skip(wire)?;
+            }
+        }
+    }
+    Ok(points)
+}
+
+/// Counts the records of a logs request.
+///
+/// # Errors
+/// `Irregular` when the reference has to look at it.
+pub fn log_records(request: &[u8]) -> Result<u64> {
+    let mut records = 0;
+    let mut request = Cursor::new(request);
+    while !request.is_done() {
+        let (number, wire) = request.tag()?;
+        if (number, wire) != (1, BYTES) {
+            check::field(&mut request, &EXPORT_LOGS_SERVICE_REQUEST, number, wire, 0)?;
+            continue;
+        }
+        let mut resource = request.message()?;
+        while !resource.is_done() {
+            let (number, wire) = resource.tag()?;
+            if (number, wire) != (2, BYTES) {
+                check::field(&mut resource, &RESOURCE_LOGS, number, wire, 1)?;
+                continue;
+            }
+            let mut scope = resource.message()?;
+            while !scope.is_done() {
+                let (number, wire) = scope.tag()?;
+                if (number, wire) == (2, BYTES) {
+                    log_record(scope.message()?)?;
+                    records += 1;
+                } else {
+                    check::field(&mut scope, &SCOPE_LOGS, number, wire, 2)?;
+                }
+            }
+        }
+    }
+    Ok(records)
+}
+
+fn log_record(mut record: Cursor<'_>) -> Result<()> {
+    let (mut trace_id, mut span_id): (&[u8], &[u8]) = (&[], &[]);
+    while !record.is_done() {
+        match record.tag()? {
+            (9, BYTES) => trace_id = record.bytes()?,
+            (10, BYTES) => span_id = record.bytes()?,
+            (number, wire) => check::field(&mut record, &LOG_RECORD, number, wire, 3)?,
+        }
+    }
+    match (trace_id.len(), span_id.len()) {
+        (0 | 16, 0 | 8) => Ok(()),
+        _ => Err(Irregular),
+    }
+}

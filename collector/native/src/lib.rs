@@ -1,0 +1,22 @@
+//! The engine of otel-llm's collector: one pass over the bytes of an OTLP request.
+//!
+//! The twin of `engine/pure.py`, over the wire format instead of messages: a request is scanned once, spans that
+//! change are spliced, and every other byte is copied. A request that is not plain ([`wire::Irregular`]) is left to the
+//! reference, so that there is one place where odd input is judged.
+
+#![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
+
+pub mod check;
+pub mod engine;
+pub mod json;
+pub mod measure;
+pub mod prices;
+pub mod schema;
+pub mod spans;
+pub mod splice;
+pub mod tables;
+pub mod wire;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,169 @@
+//! What the engine is told by Python: names from the registry and the words it writes. Plain data, compiled once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::wire::{push_field, BYTES, FIXED64};
+
+macro_rules! slots {
+    ($($slot:ident = $name:literal),* $(,)?) => {
+        /// The attributes that the engine reads, and those that it alone writes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Slot { $($slot),* }
+
+        impl Slot {
+            /// Every slot with the name that Python gives it.
+            pub const ALL: &'static [(Slot, &'static str)] = &[$((Slot::$slot, $name)),*];
+        }
+    };
+}
+
+slots! {
+    Provider = "provider",
+    System = "system",
+    RequestModel = "request_model",
+    ResponseModel = "response_model",
+    ResponseId = "response_id",
+    Operation = "operation",
+    OwnOperation = "own_operation",
+    Host = "host",
+    ServiceTier = "service_tier",
+    ErrorType = "error_type",
+    FirstToken = "first_token",
+    ReturnedK = "returned_k",
+    Documents = "documents",
+    TopK = "top_k",
+    Input = "input",
+    InputFormer = "input_former",
+    Output = "output",
+    OutputFormer = "output_former",
+    CacheRead = "cache_read",
+    CacheWrite = "cache_write",
+    CacheWriteFormer = "cache_write_former",
+    Reasoning = "reasoning",
+    InputAudio = "input_audio",
+    InputImage = "input_image",
+    OutputAudio = "output_audio",
+    OutputImage = "output_image",
+    GpuSeconds = "gpu_seconds",
+    Written = "written",
+    DialectMarker = "dialect_marker",
+}
+
+/// Attribute keys by their length, so that a key of no interest costs a look and seldom a comparison.
+#[derive(Default)]
+pub struct Keys {
+    by_length: Vec<Vec<(Box<str>, Slot)>>,
+}
+
+impl Keys {
+    pub fn insert(&mut self, key: &str, slot: Slot) {
+        if self.by_length.len() <= key.len() {
+            self.by_length.resize_with(key.len() + 1, Vec::new);
+        }
+        self.by_length[key.len()].push((key.into(), slot));
+    }
+
+    #[inline]
+    pub fn slot(&self, key: &str) -> Option<Slot> {
+        let candidates = self.by_length.get(key.len())?;
+        candidates.iter().find(|(name, _)| **name == *key).map(|(_, slot)| *slot)
+    }
+}
+
+/// The operations that mean something to the engine.
+pub struct Operations {
+    /// One call to a provider: only these are priced.
+    pub calls: Vec<String>,
+    pub chat: String,
+    pub embeddings: String,
+    pub retrieval: String,
+}
+
+/// Why a call has no price, as far as this engine finds out itself.
+pub struct Reasons {
+    pub no_usage: Arc<str>,
+    pub no_model: Arc<str>,
+    pub inconsistent_usage: Arc<str>,
+}
+
+/// What is put on spans, encoded as far as it is known.
+pub struct Written {
+    pub cost_total: Vec<u8>,
+    pub cost_input: Vec<u8>,
+    pub cost_output: Vec<u8>,
+    pub unknown_reason: String,
+    pub input_tokens: String,
+    pub output_tokens: String,
+    pub repaired: String,
+    pub cache_outside_input: String,
+    pub reasoning_outside_output: String,
+}
+
+/// Boundaries of the histograms.
+pub struct Boundaries {
+    pub duration: Vec<f64>,
+    pub first_token: Vec<f64>,
+    pub returned: Vec<f64>,
+    pub requested: Vec<f64>,
+}
+
+/// How other dialects are recognised besides by their attributes. What speaks one is the reference's.
+pub struct Dialects {
+    /// Names of instrumentation scopes; one that ends in `*` stands for all that begin so.
+    pub scopes: Vec<String>,
+    /// Attributes of resources with their values.
+    pub resources: Vec<(String, String)>,
+}
+
+impl Dialects {
+    pub fn owns_scope(&self, name: &str) -> bool {
+        self.scopes.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == pattern,
+        })
+    }
+
+    pub fn owns_resource(&self, key: &str, value: &str) -> bool {
+        self.resources.iter().any(|(name, wanted)| name == key && wanted == value)
+    }
+}
+
+pub struct Tables {
+    pub keys: Keys,
+    pub dialects: Dialects,
+    pub service_name: String,
+    /// Former provider names and what they became.
+    pub provider_by_system: HashMap<String, String>,
+    pub operations: Operations,
+    pub reasons: Reasons,
+    pub written: Written,
+    pub boundaries: Boundaries,
+}
+
+const ATTRIBUTES: u8 = 9;
+
+/// A span's attribute field whose value is a string.
+pub fn text_attribute(key: &str, value: &str) -> Vec<u8> {
+    let mut any_value = Vec::with_capacity(value.len() + 4);
+    push_field(&mut any_value, 1, value.as_bytes());
+    attribute(key, &any_value)
+}
+
+/// A span's attribute field around an encoded value.
+pub fn attribute(key: &str, any_value: &[u8]) -> Vec<u8> {
+    let mut key_value = Vec::with_capacity(key.len() + any_value.len() + 8);
+    push_field(&mut key_value, 1, key.as_bytes());
+    push_field(&mut key_value, 2, any_value);
+    let mut field = Vec::with_capacity(key_value.len() + 4);
+    push_field(&mut field, ATTRIBUTES, &key_value);
+    field
+}
+
+/// All of an attribute field whose value is a double, up to that double's eight bytes.
+pub fn double_attribute_head(key: &str) -> Vec<u8> {
+    let mut field = attribute(key, &[(4 << 3 | FIXED64) as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    field.truncate(field.len() - 8);
+    debug_assert_eq!(u32::from(field[0] & 7), BYTES);
+    field
+}

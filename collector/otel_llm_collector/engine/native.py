@@ -1,0 +1,166 @@
+"""The engine in Rust (`otel_llm_wire`), and the tables it is given.
+
+It does what `pure` does, over the bytes themselves. A request that is not plain OTLP it hands back, and the reference
+processes it: text that is not UTF-8, ids no backend can store, what protobuf would have to merge, and spans that speak
+another dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from otel_llm_semconv import attributes as attr
+from otel_llm_semconv import metrics
+from otel_llm_semconv.enums import GenAiOperationName as Operation
+from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
+
+from otel_llm_collector import limits
+from otel_llm_collector.contract import Engine, HistogramDelta, Outcome, Signal
+from otel_llm_collector.engine import spans
+from otel_llm_collector.engine.prices import KINDS, RateBook, Rates
+from otel_llm_collector.engine.pure import CURRENCY, WRITTEN
+
+
+class Wire(Protocol):
+    """What `otel_llm_wire.Engine` can do; None means that the reference has to look at the request."""
+
+    def traces(self, request: bytes) -> tuple[bytes, int, Any, Any, Any] | None: ...
+
+
+class NativeEngine:
+    """See the module. `handed_back` counts the requests that `reference` processed."""
+
+    def __init__(self, rates: RateBook, dialects: Mapping[str, Any], reference: Engine) -> None:
+        import otel_llm_wire  # noqa: PLC0415 - not every installation has it
+
+        self._rates = rates
+        self._reference = reference
+        self._wire: Wire = otel_llm_wire.Engine(tables(dialects), self._ask, HistogramDelta)
+        self._count: dict[Signal, Callable[[bytes], int | None]] = {
+            Signal.METRICS: otel_llm_wire.metric_points,
+            Signal.LOGS: otel_llm_wire.log_records,
+        }
+        self.handed_back = 0
+
+    def process(self, signal: Signal, request: bytes) -> Outcome:
+        """One pass over `request`. Raises `MalformedRequest` when it is no such request."""
+        outcome = self._traces(request) if signal is Signal.TRACES else self._counted(signal, request)
+        if outcome is None:
+            self.handed_back += 1
+            return self._reference.process(signal, request)
+        return outcome
+
+    def _traces(self, request: bytes) -> Outcome | None:
+        found = self._wire.traces(request)
+        if found is None:
+            return None
+        payload, accepted, counters, histograms, notes = found
+        return Outcome(payload, accepted, counters=counters, histograms=histograms, notes=notes)
+
+    def _counted(self, signal: Signal, request: bytes) -> Outcome | None:
+        accepted = self._count[signal](request)
+        return None if accepted is None else Outcome(request if accepted else b"", accepted)
+
+    def _ask(self, provider: str, model: str, start_ns: int, tier: str, host: str) -> Any:
+        rates = self._rates.rates(provider, model, start_ns, tier=tier, host=host)
+        if not isinstance(rates, Rates):
+            return rates.value
+        tiers = [
+            (one.start, _by_kind(one.input), _by_kind(one.output), one.per_request, one.per_gpu_microsecond)
+            for one in rates.tiers
+        ]
+        return tiers, rates.origin.source, rates.origin.version
+
+
+def _by_kind(rates: tuple[tuple[str, int], ...]) -> list[tuple[int, int]]:
+    return [(_KIND_INDEX[name], rate) for name, rate in rates]
+
+
+_KIND_INDEX = {name: index for index, name in enumerate(KINDS)}
+
+
+def tables(dialects: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything the Rust code has to know, as plain data."""
+    return {
+        "keys": [
+            *(("dialect_marker", key) for key in dialects["markers"]),  # first: a key in two places is the first
+            *_KEYS,
+            *(("written", key) for key in sorted(WRITTEN)),
+        ],
+        "dialect_scopes": [pattern for pattern, _ in dialects["scopes"]],
+        "dialect_resources": [(key, wanted) for key, wanted, _ in dialects["resource"]],
+        "words": _WORDS,
+        "provider_by_system": dict(spans.PROVIDER_BY_SYSTEM),
+        "provider_calls": sorted(spans.PROVIDER_CALLS),
+        "metrics": {name: metric.name for name, metric in _METRICS.items()},
+        "boundaries": {name: list(metric.boundaries) for name, metric in _METRICS.items() if metric.boundaries},
+        "rate_capacity": limits.MAX_CACHED_RATES,
+    }
+
+
+# What each attribute is to the engine.
+_KEYS = (
+    ("provider", attr.GEN_AI_PROVIDER_NAME),
+    ("system", attr.GEN_AI_SYSTEM),
+    ("request_model", attr.GEN_AI_REQUEST_MODEL),
+    ("response_model", attr.GEN_AI_RESPONSE_MODEL),
+    ("response_id", attr.GEN_AI_RESPONSE_ID),
+    ("operation", attr.GEN_AI_OPERATION_NAME),
+    ("own_operation", attr.OTEL_LLM_OPERATION_NAME),
+    ("host", attr.SERVER_ADDRESS),
+    ("service_tier", attr.OPENAI_RESPONSE_SERVICE_TIER),
+    ("error_type", attr.ERROR_TYPE),
+    ("first_token", attr.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK),
+    ("returned_k", attr.OTEL_LLM_RETRIEVAL_RETURNED_K),
+    ("documents", attr.GEN_AI_RETRIEVAL_DOCUMENTS),
+    ("gpu_seconds", attr.OTEL_LLM_GPU_SECONDS),
+    ("top_k", attr.GEN_AI_RETRIEVAL_TOP_K),
+    ("input", attr.GEN_AI_USAGE_INPUT_TOKENS),
+    ("input_former", attr.GEN_AI_USAGE_PROMPT_TOKENS),
+    ("output", attr.GEN_AI_USAGE_OUTPUT_TOKENS),
+    ("output_former", attr.GEN_AI_USAGE_COMPLETION_TOKENS),
+    ("cache_read", attr.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS),
+    ("cache_write", attr.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS),
+    ("cache_write_former", attr.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS),
+    ("reasoning", attr.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS),
+    ("input_audio", attr.GEN_AI_USAGE_AUDIO_INPUT_TOKENS),
+    ("input_image", attr.GEN_AI_USAGE_IMAGE_INPUT_TOKENS),
+    ("output_audio", attr.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS),
+    ("output_image", attr.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS),
+)
+
+_WORDS = {
+    "service_name": attr.SERVICE_NAME,
+    "chat": Operation.CHAT.value,
+    "embeddings": Operation.EMBEDDINGS.value,
+    "retrieval": Operation.RETRIEVAL.value,
+    "no_usage": Unknown.NO_USAGE.value,
+    "no_model": Unknown.NO_MODEL.value,
+    "inconsistent_usage": Unknown.INCONSISTENT_USAGE.value,
+    "cost_total": attr.OTEL_LLM_COST_TOTAL,
+    "cost_input": attr.OTEL_LLM_COST_INPUT,
+    "cost_output": attr.OTEL_LLM_COST_OUTPUT,
+    "cost_currency": attr.OTEL_LLM_COST_CURRENCY,
+    "cost_source": attr.OTEL_LLM_COST_SOURCE,
+    "cost_price_version": attr.OTEL_LLM_COST_PRICE_VERSION,
+    "cost_unknown_reason": attr.OTEL_LLM_COST_UNKNOWN_REASON,
+    "currency": CURRENCY,
+    "input_tokens": attr.GEN_AI_USAGE_INPUT_TOKENS,
+    "output_tokens": attr.GEN_AI_USAGE_OUTPUT_TOKENS,
+    "usage_repaired": attr.OTEL_LLM_USAGE_REPAIRED,
+    "cache_outside_input": spans.CACHE_OUTSIDE_INPUT,
+    "reasoning_outside_output": spans.REASONING_OUTSIDE_OUTPUT,
+}
+
+_METRICS = {
+    "requests": metrics.OTEL_LLM_REQUESTS,
+    "errors": metrics.OTEL_LLM_ERRORS,
+    "duration": metrics.OTEL_LLM_OPERATION_DURATION,
+    "tokens": metrics.OTEL_LLM_TOKENS,
+    "cost": metrics.OTEL_LLM_COST_USD,
+    "unpriced": metrics.OTEL_LLM_COST_UNPRICED,
+    "first_token": metrics.OTEL_LLM_TIME_TO_FIRST_TOKEN,
+    "returned": metrics.OTEL_LLM_RETRIEVAL_RETURNED,
+    "requested": metrics.OTEL_LLM_RETRIEVAL_REQUESTED,
+}

@@ -1,0 +1,53 @@
+"""Which engine runs."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from otel_llm_collector import engine
+from otel_llm_collector.engine.native import NativeEngine
+from otel_llm_collector.engine.pure import PureEngine
+from otel_llm_collector.engine.settings import ProcessorsConfig
+from otel_llm_collector.errors import StartError
+
+
+def test_the_reference_runs_when_asked_for() -> None:
+    """`OTEL_LLM_ENGINE=pure` needs nothing that is built."""
+    assert isinstance(engine.load_engine({"OTEL_LLM_ENGINE": "pure"}), PureEngine)
+
+
+def test_a_name_of_no_engine_is_refused() -> None:
+    """The sentence says what was seen and what would be right."""
+    with pytest.raises(StartError, match="names no engine \\(seen: 'rust'\\); set it to pure or native"):
+        engine.load_engine({"OTEL_LLM_ENGINE": "rust"})
+
+
+def test_without_the_module_the_reference_runs_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line says why it is slower; asked for by name, it does not start."""
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: None)
+    with caplog.at_level(logging.INFO):
+        assert isinstance(engine.load_engine({}), PureEngine)
+    assert caplog.messages == [
+        "the engine runs in Python: otel-llm-wire is not installed (make native builds it where cargo is)"
+    ]
+    with pytest.raises(StartError, match="native cannot run here: otel-llm-wire is not installed"):
+        engine.load_engine({"OTEL_LLM_ENGINE": "native"})
+
+
+def test_what_is_not_in_rust_yet_keeps_it_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A duty that only the reference knows is never skipped."""
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: object())
+    for section, one in (("redaction", {}), ("content", {"max_field_bytes": 100})):
+        processors = ProcessorsConfig.model_validate({section: one})
+        assert isinstance(engine.load_engine({}, processors), PureEngine)
+        with pytest.raises(StartError, match=f"does not know processors.{section} yet"):
+            engine.load_engine({"OTEL_LLM_ENGINE": "native"}, processors)
+
+
+def test_where_it_was_built_the_engine_in_rust_runs() -> None:
+    """Unset means the fast one."""
+    pytest.importorskip("otel_llm_wire", reason="the engine in Rust is not built here; make native builds it")
+    assert isinstance(engine.load_engine({}), NativeEngine)
