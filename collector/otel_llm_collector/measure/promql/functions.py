@@ -13,7 +13,7 @@ from otel_llm_collector.measure.promql import label_functions, native_over_time,
 from otel_llm_collector.measure.promql.block import Block, empty, refuse_twins, without_name
 from otel_llm_collector.measure.promql.native import NativeHistogram, variance
 from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Labels
-from otel_llm_collector.measure.promql.syntax import Call, Expr, Selector, bare
+from otel_llm_collector.measure.promql.syntax import Call, Expr, Selector, When, bare
 from otel_llm_collector.measure.promql.windows import bunches, windows
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ def _clamp(evaluator: Evaluator, call: Call) -> Block:
     low = bounds[0] if call.name != "clamp_max" else -everywhere
     high = bounds[-1] if call.name != "clamp_min" else everywhere
     block = evaluator.vector(call.arguments[0])
-    values = np.maximum(low, np.minimum(high, block.values))
+    # An infinity wins over NaN, as in Go.
+    values = np.where(np.isneginf(block.values) | np.isneginf(high), -np.inf, np.minimum(high, block.values))
+    values = np.where(np.isposinf(values) | np.isposinf(low), np.inf, np.maximum(low, values))
     return evaluator.nameless(replace(block, values=values, present=block.floats & ~(high < low), histograms=None))
 
 
@@ -169,6 +171,8 @@ def _vector(evaluator: Evaluator, call: Call) -> Block:
 def _timestamp(evaluator: Evaluator, call: Call) -> Block:
     argument = bare(call.arguments[0])
     if isinstance(argument, Selector):
+        if argument.when.fixed is not None:  # Prometheus does not look at an offset beside `@` here, so neither do we
+            argument = replace(argument, when=When(fixed=argument.when.fixed))
         block, times = evaluator.last_samples(argument)
         values = times / 1000
     else:
