@@ -633,6 +633,12 @@ Known values: `rerank`, `build_context`, `query_expansion`, `data_processing`, `
 OTEL_LLM_OUTCOME: Final = "otel_llm.outcome"
 """How a step ended. Known values: `ok`, `error`, `cancelled`."""
 
+OTEL_LLM_OUTPUT_TIME_PER_TOKEN: Final = "otel_llm.output.time_per_token"
+"""Mean seconds between output tokens after the first, of a streamed answer."""
+
+OTEL_LLM_OUTPUT_TOKENS_PER_SECOND: Final = "otel_llm.output.tokens_per_second"
+"""Output tokens by the seconds after the first chunk; by the whole duration where none was timed."""
+
 OTEL_LLM_QUALITY_ANSWER_LENGTH: Final = "otel_llm.quality.answer_length"
 """Characters of the answer."""
 
@@ -719,6 +725,12 @@ OTEL_LLM_TRAINING_STEP: Final = "otel_llm.training.step"
 
 OTEL_LLM_TRAINING_TOKEN_COUNT: Final = "otel_llm.training.token_count"
 """Tokens that the step trained on."""
+
+OTEL_LLM_USAGE_CACHE_HIT_RATIO: Final = "otel_llm.usage.cache_hit_ratio"
+"""Input tokens from the cache by input tokens."""
+
+OTEL_LLM_USAGE_CONTEXT_UTILIZATION: Final = "otel_llm.usage.context_utilization"
+"""Input tokens by the size of the model's context window, where that is known."""
 
 OTEL_LLM_USAGE_ESTIMATED: Final = "otel_llm.usage.estimated"
 """True when token counts are estimates instead of the provider's."""

@@ -1009,6 +1009,81 @@ OTEL_LLM_RETRIEVAL_REQUESTED: Final = Metric(
     ),
 )
 
+OTEL_LLM_TIME_PER_OUTPUT_TOKEN: Final = Metric(
+    "otel_llm.time_per_output_token",
+    "histogram",
+    "s",
+    "Mean time between the output tokens of a streamed answer after the first.",
+    (
+        "service.name",
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+    ),
+    (
+        0.001,
+        0.0025,
+        0.005,
+        0.01,
+        0.025,
+        0.05,
+        0.075,
+        0.1,
+        0.15,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.75,
+        1.0,
+        2.5,
+    ),
+)
+
+OTEL_LLM_EVALUATIONS: Final = Metric(
+    "otel_llm.evaluations",
+    "counter",
+    "{evaluation}",
+    "Results of evaluations, feedback of users among them.",
+    (
+        "service.name",
+        "otel_llm.evaluation.evaluator.type",
+        "gen_ai.evaluation.name",
+        "gen_ai.evaluation.score.label",
+    ),
+)
+
+OTEL_LLM_EVALUATION_SCORE: Final = Metric(
+    "otel_llm.evaluation.score",
+    "histogram",
+    "1",
+    "Scores of evaluations, feedback of users among them.",
+    (
+        "service.name",
+        "otel_llm.evaluation.evaluator.type",
+        "gen_ai.evaluation.name",
+    ),
+    (
+        0.0,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+        1.0,
+        2.0,
+        3.0,
+        4.0,
+        5.0,
+        10.0,
+        100.0,
+    ),
+)
+
 OTEL_LLM_TRAINING_PROGRESS_LOSS: Final = Metric(
     "otel_llm.training.progress.loss",
     "gauge",
@@ -1148,6 +1223,9 @@ METRICS: Final = {
         OTEL_LLM_TIME_TO_FIRST_TOKEN,
         OTEL_LLM_RETRIEVAL_RETURNED,
         OTEL_LLM_RETRIEVAL_REQUESTED,
+        OTEL_LLM_TIME_PER_OUTPUT_TOKEN,
+        OTEL_LLM_EVALUATIONS,
+        OTEL_LLM_EVALUATION_SCORE,
     )
 }
 """Every metric that the collector's engine measures from spans, by its name."""

@@ -25,7 +25,7 @@ from otel_llm_collector import limits
 from otel_llm_collector.engine.settings import OwnPrice, PricesConfig
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelPrice
+    from genai_prices.types import ModelPrice, PriceCalculation
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +111,7 @@ class Price:
     input: int
     output: int
     origin: Origin
+    context_window: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Rates:
 
     tiers: tuple[Tier, ...]
     origin: Origin
+    context_window: int = 0  # tokens; 0 where it is not known
 
     @property
     def by_tokens(self) -> bool:
@@ -144,7 +146,9 @@ class Rates:
         spent_in = sum(rate * getattr(usage, name) for name, rate in tier.input)
         spent_out = sum(rate * getattr(usage, name) for name, rate in tier.output)
         whole = tier.per_request + tier.per_gpu_microsecond * usage.gpu_microseconds
-        return Price(_nano(spent_in + spent_out + whole), _nano(spent_in), _nano(spent_out), self.origin)
+        return Price(
+            _nano(spent_in + spent_out + whole), _nano(spent_in), _nano(spent_out), self.origin, self.context_window
+        )
 
 
 class RateBook:
@@ -202,11 +206,11 @@ class RateBook:
             except LookupError:
                 continue
             reason = Unknown.UNKNOWN_MODEL
-            found = self._model_price(model, provider_id, url, when, context)
+            found = self._calculation(model, provider_id, url, when, context)
             if found is None:
                 continue
             try:
-                return _rates(found, self.origin)
+                return _rates(found.model_price, self.origin, found.model.context_window or 0)
             except ValueError:  # the source contradicts itself about this model: no price, and no failed request
                 logger.exception("the price of %s cannot be computed", model)
                 return Unknown.UNPRICED_UNIT
@@ -220,17 +224,16 @@ class RateBook:
             places.append((self._aliases.get(provider.lower(), provider), None))
         return places or [(None, None)]  # a sender that names none, as Langfuse: the model's own maker
 
-    def _model_price(
+    def _calculation(
         self, model: str, provider_id: str | None, url: str | None, when: datetime, context: dict[str, str] | None
-    ) -> ModelPrice | None:
+    ) -> PriceCalculation | None:
         from genai_prices import Usage as SourceUsage  # noqa: PLC0415 - see __init__
 
         try:
-            calculation = self._snapshot.calc(SourceUsage(), model, provider_id, url, when, context)
+            calculation: PriceCalculation = self._snapshot.calc(SourceUsage(), model, provider_id, url, when, context)
         except LookupError:
             return None
-        price: ModelPrice = calculation.model_price
-        return price
+        return calculation
 
 
 def _own_rates(own: OwnPrice, version: str) -> Rates:
@@ -254,12 +257,12 @@ def _femto_per_token(per_million: float | None) -> int:
     return round(Decimal(str(per_million or 0)) * _FEMTO / 10**6)
 
 
-def _rates(price: ModelPrice, origin: Origin) -> Rates | Unknown:
+def _rates(price: ModelPrice, origin: Origin, context_window: int) -> Rates | Unknown:
     """`price` as rates for each tier, found by probing."""
     starts = {tier.start for value in vars(price).values() if hasattr(value, "tiers") for tier in value.tiers}
     tiers = tuple(_tier(price, start) for start in sorted(starts | {-1}, reverse=True))
     priced = any(value is not None for name, value in vars(price).items() if not name.startswith("_"))
-    return Rates(tiers, origin) if priced else Unknown.UNPRICED_UNIT
+    return Rates(tiers, origin, context_window) if priced else Unknown.UNPRICED_UNIT
 
 
 def _tier(price: ModelPrice, start: int) -> Tier:

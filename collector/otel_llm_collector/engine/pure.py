@@ -24,10 +24,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
+from otel_llm_semconv.events import GEN_AI_EVALUATION_RESULT
 
 from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal
 from otel_llm_collector.engine.content import ContentRules
+from otel_llm_collector.engine.derive import derived
 from otel_llm_collector.engine.dialects import Normaliser
+from otel_llm_collector.engine.evaluations import Evaluation, of_event, of_record
 from otel_llm_collector.engine.prices import Price, RateBook, Rates, Usage
 from otel_llm_collector.engine.settings import ProcessorsConfig
 from otel_llm_collector.engine.spans import GenAiSpan, mark_wrappers, read, text
@@ -50,6 +53,10 @@ WRITTEN = frozenset(
         attr.OTEL_LLM_COST_PRICE_VERSION,
         attr.OTEL_LLM_COST_UNKNOWN_REASON,
         attr.OTEL_LLM_USAGE_REPAIRED,
+        attr.OTEL_LLM_USAGE_CACHE_HIT_RATIO,
+        attr.OTEL_LLM_USAGE_CONTEXT_UTILIZATION,
+        attr.OTEL_LLM_OUTPUT_TOKENS_PER_SECOND,
+        attr.OTEL_LLM_OUTPUT_TIME_PER_TOKEN,
     }
 )
 
@@ -103,12 +110,15 @@ class PureEngine:
                     if genai is not None:
                         changed |= _remove_written(span, values)
                         found.append((service, genai))
+                    if span.events:
+                        _measure_events(service, span, state)
         state.note("layered_duplicate", mark_wrappers([genai for _, genai in found]))
         for service, genai in found:
             price = self._price(genai)
-            changed |= _write(genai, price)
+            more = _derived(genai, price)
+            changed |= _write(genai, price, more)
             if not genai.is_wrapper:
-                _measure(service, genai, price, state)
+                _measure(service, genai, price, more, state)
         if self._content is not None:
             changed |= self._apply_content(request, state)
         return changed
@@ -125,16 +135,18 @@ class PureEngine:
         return changed
 
     def _logs(self, request: ExportLogsServiceRequest, state: _Pass) -> bool:
-        """Refuse what has ids of a wrong length; apply the content rules; count."""
+        """Refuse what has ids of a wrong length; measure evaluations; apply the content rules; count."""
         found: dict[str, int] = {}
         rules = self._content
         changed = False
         for resource_logs in request.resource_logs:
+            service = _service_name(resource_logs)
             for scope_logs in resource_logs.scope_logs:
                 changed |= _remove_bad_records(scope_logs.log_records, state)
                 state.accepted += len(scope_logs.log_records)
-                if rules is not None:
-                    for record in scope_logs.log_records:
+                for record in scope_logs.log_records:
+                    _measure_evaluation(service, of_record(record), state)
+                    if rules is not None:
                         changed |= rules.log(record, found)
         state.note_all("redacted_", found)
         return changed
@@ -271,8 +283,14 @@ def _remove_written(span: Span, values: dict[str, Any]) -> bool:
     return True
 
 
-def _write(genai: GenAiSpan, price: Price | Unknown | None) -> bool:
-    """Put the price, or why there is none, and what was repaired on the span."""
+def _derived(genai: GenAiSpan, price: Price | Unknown | None) -> dict[str, float]:
+    if not genai.is_provider_call:
+        return {}
+    return derived(genai, price.context_window if isinstance(price, Price) else 0)
+
+
+def _write(genai: GenAiSpan, price: Price | Unknown | None, more: dict[str, float]) -> bool:
+    """Put the price, or why there is none, what follows from the numbers, and what was repaired on the span."""
     added = genai.span.attributes
     before = len(added)
     if isinstance(price, Price):
@@ -290,6 +308,8 @@ def _write(genai: GenAiSpan, price: Price | Unknown | None) -> bool:
             added.add(key=key).value.string_value = word
     elif price is not None:
         added.add(key=attr.OTEL_LLM_COST_UNKNOWN_REASON).value.string_value = price.value
+    for key, value in more.items():
+        added.add(key=key).value.double_value = value
     if genai.repaired:
         _write_repairs(genai)
     return len(added) > before
@@ -312,7 +332,9 @@ def _write_repairs(genai: GenAiSpan) -> None:
         flags.value.array_value.values.add(string_value=name)
 
 
-def _measure(service: str, genai: GenAiSpan, price: Price | Unknown | None, state: _Pass) -> None:
+def _measure(
+    service: str, genai: GenAiSpan, price: Price | Unknown | None, more: dict[str, float], state: _Pass
+) -> None:
     """The numbers of one span."""
     labels = (service, genai.operation, genai.provider, genai.request_model)
     state.add(metrics.OTEL_LLM_REQUESTS, labels, 1)
@@ -330,6 +352,8 @@ def _measure(service: str, genai: GenAiSpan, price: Price | Unknown | None, stat
         state.observe(metrics.OTEL_LLM_RETRIEVAL_REQUESTED, labels, genai.requested_k)
     if genai.is_provider_call:
         _measure_call(labels, genai, price, state)
+        if attr.OTEL_LLM_OUTPUT_TIME_PER_TOKEN in more:
+            state.observe(metrics.OTEL_LLM_TIME_PER_OUTPUT_TOKEN, labels, more[attr.OTEL_LLM_OUTPUT_TIME_PER_TOKEN])
 
 
 def _measure_call(labels: tuple[str, ...], genai: GenAiSpan, price: Price | Unknown | None, state: _Pass) -> None:
@@ -342,8 +366,25 @@ def _measure_call(labels: tuple[str, ...], genai: GenAiSpan, price: Price | Unkn
         state.add(metrics.OTEL_LLM_COST_UNPRICED, (*labels, price.value), 1)
 
 
-def _service_name(resource_spans: ResourceSpans) -> str:
-    for one in resource_spans.resource.attributes:
+def _measure_events(service: str, span: Span, state: _Pass) -> None:
+    """The numbers of results that hang on a span."""
+    for event in span.events:
+        if event.name == GEN_AI_EVALUATION_RESULT:
+            _measure_evaluation(service, of_event(event.name, {one.key: one.value for one in event.attributes}), state)
+
+
+def _measure_evaluation(service: str, result: Evaluation | None, state: _Pass) -> None:
+    """The numbers of one result of an evaluation."""
+    if result is None:
+        return
+    labels = (service, result.evaluator, result.name)
+    state.add(metrics.OTEL_LLM_EVALUATIONS, (*labels, result.label), 1)
+    if result.score is not None:
+        state.observe(metrics.OTEL_LLM_EVALUATION_SCORE, labels, result.score)
+
+
+def _service_name(of: ResourceSpans | ResourceLogs) -> str:
+    for one in of.resource.attributes:
         if one.key == attr.SERVICE_NAME:
             return text(one.value)
     return ""
