@@ -53,9 +53,9 @@ def test_time_is_linear() -> None:
 
     def seconds(spans: int) -> float:
         request = request_of(["x" * 20] * spans)
-        started = time.perf_counter()
+        started = time.process_time()
         salvage(request, lambda _: True, lambda _: True)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     seconds(100)
     small = min(seconds(1000) for _ in range(5))
