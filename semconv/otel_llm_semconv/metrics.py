@@ -1056,7 +1056,7 @@ OTEL_LLM_EVALUATIONS: Final = Metric(
 OTEL_LLM_EVALUATION_SCORE: Final = Metric(
     "otel_llm.evaluation.score",
     "histogram",
-    "1",
+    "{score}",
     "Scores of evaluations, feedback of users among them.",
     (
         "service.name",
