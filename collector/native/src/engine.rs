@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::check;
-use crate::measure::{Cost, Sums};
+use crate::derive::{derived, Derived};
+use crate::measure::{Cost, Sums, Times};
 use crate::prices::{self, Answer, Cache, Price, Question, Rates, Source, Usage, GPU_MICROSECONDS};
 use crate::schema::{
     EXPORT_LOGS_SERVICE_REQUEST, EXPORT_METRICS_SERVICE_REQUEST, EXPORT_TRACE_SERVICE_REQUEST, INSTRUMENTATION_SCOPE,
@@ -75,11 +76,13 @@ impl Engine {
         let mut scratch = Vec::new();
         for one in &scan.found {
             let price = self.price(one, source, &mut scratch)?;
-            let cost = writer.span(one, &scan.replaceable, &price, &self.tables);
+            let more = self::more(one, &price);
+            let cost = writer.span(one, &scan.replaceable, &price, &more, &self.tables);
             if !one.meaning.is_wrapper {
-                let took = one.end.checked_sub(one.start).map(|nanoseconds| nanoseconds as f64 / NANO);
+                let duration = one.end.checked_sub(one.start).map(|nanoseconds| nanoseconds as f64 / NANO);
+                let times = Times { duration, per_token: more.time_per_token };
                 let service = scan.services[one.resource];
-                sums.add(service, &one.meaning, took, &cost, &self.tables.boundaries);
+                sums.add(service, &one.meaning, times, &cost, &self.tables.boundaries);
             }
         }
         let plan = (!writer.edits.is_empty())
@@ -147,6 +150,15 @@ enum Priced {
     None,
     Price(Price, Arc<Rates>),
     Unknown(Arc<str>),
+}
+
+/// What follows from the numbers of a provider call; nothing for other spans.
+fn more(span: &Found<'_>, price: &Priced) -> Derived {
+    if !span.meaning.is_call || span.meaning.is_wrapper {
+        return Derived::default();
+    }
+    let context_window = if let Priced::Price(_, rates) = price { rates.context_window } else { 0 };
+    derived(&span.meaning, span.start, span.end, context_window)
 }
 
 impl<'a> Scan<'a> {
@@ -285,8 +297,15 @@ struct Writer {
 }
 
 impl Writer {
-    /// Puts the price, or why there is none, and what was repaired on the span.
-    fn span(&mut self, span: &Found<'_>, replaceable: &[Field], price: &Priced, tables: &Tables) -> Cost {
+    /// Puts the price, or why there is none, what follows from the numbers, and what was repaired on the span.
+    fn span(
+        &mut self,
+        span: &Found<'_>,
+        replaceable: &[Field],
+        price: &Priced,
+        more: &Derived,
+        tables: &Tables,
+    ) -> Cost {
         let (removed_from, added_from) = (self.removed.len(), self.added.len());
         let (input, output) = (span.meaning.tokens[0], span.meaning.tokens[1]);
         let is_repaired = span.meaning.cache_was_outside || span.meaning.reasoning_was_outside;
@@ -316,6 +335,16 @@ impl Writer {
                 Cost::Unknown(reason.clone())
             }
         };
+        for (head, value) in [
+            (&written.cache_hit_ratio, more.cache_hit_ratio),
+            (&written.context_utilization, more.context_utilization),
+            (&written.tokens_per_second, more.tokens_per_second),
+            (&written.time_per_token, more.time_per_token),
+        ] {
+            if let Some(value) = value {
+                self.double(head, value);
+            }
+        }
         if is_repaired {
             self.repairs(&span.meaning, tables);
         }

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod check;
+pub mod derive;
 pub mod engine;
 pub mod json;
 pub mod measure;

@@ -39,6 +39,15 @@ pub enum Cost {
     Unknown(Arc<str>),
 }
 
+/// Seconds that a span took.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// `None` where the span ended before it began.
+    pub duration: Option<f64>,
+    /// Between output tokens after the first; `None` where that is not known.
+    pub per_token: Option<f64>,
+}
+
 /// Sums of the spans with the same labels.
 #[derive(Default)]
 pub struct Group<'a> {
@@ -47,6 +56,7 @@ pub struct Group<'a> {
     pub errors: HashMap<&'a str, u64>,
     pub duration: Histogram,
     pub first_token: Histogram,
+    pub time_per_token: Histogram,
     pub returned: Histogram,
     pub requested: Histogram,
     pub tokens: [Option<u64>; MEASURED_KINDS.len()],
@@ -55,16 +65,19 @@ pub struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn add(&mut self, span: &GenAi<'a>, duration: Option<f64>, cost: &Cost, boundaries: &Boundaries) {
+    fn add(&mut self, span: &GenAi<'a>, times: Times, cost: &Cost, boundaries: &Boundaries) {
         self.requests += 1;
         if !span.error.is_empty() {
             *self.errors.entry(span.error).or_default() += 1;
         }
-        if let Some(seconds) = duration {
+        if let Some(seconds) = times.duration {
             self.duration.observe(&boundaries.duration, seconds);
         }
         if let Some(seconds) = span.first_token {
             self.first_token.observe(&boundaries.first_token, seconds);
+        }
+        if let Some(seconds) = times.per_token {
+            self.time_per_token.observe(&boundaries.time_per_token, seconds);
         }
         if let Some(count) = span.returned_k {
             self.returned.observe(&boundaries.returned, count as f64);
@@ -93,20 +106,13 @@ pub struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    /// Counts one span under `service`. `duration` is `None` where the span ended before it began.
-    pub fn add(
-        &mut self,
-        service: &'a str,
-        span: &GenAi<'a>,
-        duration: Option<f64>,
-        cost: &Cost,
-        boundaries: &Boundaries,
-    ) {
+    /// Counts one span under `service`.
+    pub fn add(&mut self, service: &'a str, span: &GenAi<'a>, times: Times, cost: &Cost, boundaries: &Boundaries) {
         let labels = [service, span.operation, span.provider, span.request_model];
         let index = *self.by_labels.entry(labels).or_insert_with(|| {
             self.groups.push(Group { labels, ..Group::default() });
             self.groups.len() - 1
         });
-        self.groups[index].add(span, duration, cost, boundaries);
+        self.groups[index].add(span, times, cost, boundaries);
     }
 }

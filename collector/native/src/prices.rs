@@ -62,6 +62,8 @@ pub struct Rates {
     pub tiers: Vec<Tier>,
     /// Attributes that say where the price comes from, encoded.
     pub origin: Vec<u8>,
+    /// In tokens; 0 where it is not known.
+    pub context_window: u64,
 }
 
 impl Rates {

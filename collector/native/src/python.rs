@@ -34,11 +34,12 @@ struct PlainTables {
     dialect_resources: Vec<(String, String)>,
 }
 
-/// The rates of one model as Python answers: a reason, or tiers with the source and version of the price.
+/// The rates of one model as Python answers: a reason, or tiers with the source and version of the price, and
+/// the size of the context window.
 #[derive(FromPyObject)]
 enum PlainAnswer {
     Reason(String),
-    Rates(Vec<PlainTier>, String, String),
+    Rates(Vec<PlainTier>, String, String, u64),
 }
 
 /// Start, rates of the input, rates of the output, per request, per microsecond of GPU time.
@@ -53,6 +54,7 @@ struct MetricNames {
     cost: Py<PyString>,
     unpriced: Py<PyString>,
     first_token: Py<PyString>,
+    time_per_token: Py<PyString>,
     returned: Py<PyString>,
     requested: Py<PyString>,
 }
@@ -87,9 +89,10 @@ impl Source for AskPython<'_> {
             let answer = self.ask.call1(py, asked).ok()?; // the reference asks again, and reports what is wrong
             Some(match answer.extract::<PlainAnswer>(py).ok()? {
                 PlainAnswer::Reason(reason) => Answer::Unknown(reason.into()),
-                PlainAnswer::Rates(tiers, source, version) => Answer::Rates(Arc::new(Rates {
+                PlainAnswer::Rates(tiers, source, version, context_window) => Answer::Rates(Arc::new(Rates {
                     tiers: tiers.into_iter().map(tier).collect::<Option<_>>()?,
                     origin: self.words.encode(&source, &version),
+                    context_window,
                 })),
             })
         })
@@ -123,6 +126,7 @@ impl PyEngine {
             cost: metric("cost")?,
             unpriced: metric("unpriced")?,
             first_token: metric("first_token")?,
+            time_per_token: metric("time_per_token")?,
             returned: metric("returned")?,
             requested: metric("requested")?,
         };
@@ -184,6 +188,7 @@ impl PyEngine {
             for (name, histogram) in [
                 (&self.names.duration, &group.duration),
                 (&self.names.first_token, &group.first_token),
+                (&self.names.time_per_token, &group.time_per_token),
                 (&self.names.returned, &group.returned),
                 (&self.names.requested, &group.requested),
             ] {
@@ -251,6 +256,7 @@ fn tables(plain: &PlainTables) -> PyResult<Tables> {
         keys,
         dialects: Dialects { scopes: plain.dialect_scopes.clone(), resources: plain.dialect_resources.clone() },
         service_name: word("service_name")?,
+        evaluation_event: word("evaluation_event")?,
         provider_by_system: plain.provider_by_system.clone(),
         operations: Operations {
             calls: plain.provider_calls.clone(),
@@ -268,6 +274,10 @@ fn tables(plain: &PlainTables) -> PyResult<Tables> {
             cost_input: double_attribute_head(&word("cost_input")?),
             cost_output: double_attribute_head(&word("cost_output")?),
             unknown_reason: word("cost_unknown_reason")?,
+            cache_hit_ratio: double_attribute_head(&word("cache_hit_ratio")?),
+            context_utilization: double_attribute_head(&word("context_utilization")?),
+            tokens_per_second: double_attribute_head(&word("tokens_per_second")?),
+            time_per_token: double_attribute_head(&word("time_per_token")?),
             input_tokens: word("input_tokens")?,
             output_tokens: word("output_tokens")?,
             repaired: word("usage_repaired")?,
@@ -277,6 +287,7 @@ fn tables(plain: &PlainTables) -> PyResult<Tables> {
         boundaries: Boundaries {
             duration: boundaries("duration")?,
             first_token: boundaries("first_token")?,
+            time_per_token: boundaries("time_per_token")?,
             returned: boundaries("returned")?,
             requested: boundaries("requested")?,
         },

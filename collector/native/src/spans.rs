@@ -6,7 +6,7 @@ use crate::prices::{
     Usage, CACHE_READ, CACHE_WRITE, GPU_MICROSECONDS, INPUT, INPUT_AUDIO, INPUT_IMAGE, OUTPUT, OUTPUT_AUDIO,
     OUTPUT_IMAGE, REASONING,
 };
-use crate::schema::{ANY_VALUE, ARRAY_VALUE, KEY_VALUE, KEY_VALUE_LIST, SPAN, STATUS};
+use crate::schema::{ANY_VALUE, ARRAY_VALUE, KEY_VALUE, KEY_VALUE_LIST, SPAN, SPAN_EVENT, STATUS};
 use crate::tables::{Slot, Tables};
 use crate::wire::{Cursor, Irregular, Result, BYTES, FIXED64, VARINT};
 
@@ -106,6 +106,7 @@ impl<'a> RawSpan<'a> {
                         None => {}
                     }
                 }
+                (11, BYTES) => self::event(span.message()?, tables)?,
                 (15, BYTES) => self.read_status(span.message()?)?,
                 _ => check::field(&mut span, &SPAN, number, wire, SPAN_DEPTH)?,
             }
@@ -282,6 +283,18 @@ impl<'a> RawSpan<'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// Checks a span's event. The result of an evaluation is the reference's, which measures it.
+fn event(mut event: Cursor<'_>, tables: &Tables) -> Result<()> {
+    while !event.is_done() {
+        match event.tag()? {
+            (2, BYTES) if event.text()? == tables.evaluation_event => return Err(Irregular),
+            (2, BYTES) => {}
+            (number, wire) => check::field(&mut event, &SPAN_EVENT, number, wire, SPAN_DEPTH + 1)?,
+        }
+    }
+    Ok(())
 }
 
 fn is_id(id: &[u8], length: usize) -> bool {

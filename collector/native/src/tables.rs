@@ -93,6 +93,10 @@ pub struct Written {
     pub cost_input: Vec<u8>,
     pub cost_output: Vec<u8>,
     pub unknown_reason: String,
+    pub cache_hit_ratio: Vec<u8>,
+    pub context_utilization: Vec<u8>,
+    pub tokens_per_second: Vec<u8>,
+    pub time_per_token: Vec<u8>,
     pub input_tokens: String,
     pub output_tokens: String,
     pub repaired: String,
@@ -104,6 +108,7 @@ pub struct Written {
 pub struct Boundaries {
     pub duration: Vec<f64>,
     pub first_token: Vec<f64>,
+    pub time_per_token: Vec<f64>,
     pub returned: Vec<f64>,
     pub requested: Vec<f64>,
 }
@@ -133,6 +138,8 @@ pub struct Tables {
     pub keys: Keys,
     pub dialects: Dialects,
     pub service_name: String,
+    /// The event that says what an evaluation came to.
+    pub evaluation_event: String,
     /// Former provider names and what they became.
     pub provider_by_system: HashMap<String, String>,
     pub operations: Operations,

@@ -2,7 +2,7 @@
 
 It does what `pure` does, over the bytes themselves. A request that is not plain OTLP it hands back, and the reference
 processes it: text that is not UTF-8, ids no backend can store, what protobuf would have to merge, and spans that speak
-another dialect.
+another dialect. So it does with results of evaluations, which are rare and which the reference measures.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import GenAiOperationName as Operation
 from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
+from otel_llm_semconv.events import GEN_AI_EVALUATION_RESULT
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Engine, HistogramDelta, Outcome, Signal
 from otel_llm_collector.engine import spans
 from otel_llm_collector.engine.prices import KINDS, RateBook, Rates
 from otel_llm_collector.engine.pure import CURRENCY, WRITTEN
+
+_EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 
 
 class Wire(Protocol):
@@ -59,6 +62,8 @@ class NativeEngine:
         return Outcome(payload, accepted, counters=counters, histograms=histograms, notes=notes)
 
     def _counted(self, signal: Signal, request: bytes) -> Outcome | None:
+        if signal is Signal.LOGS and _EVALUATION in request:
+            return None  # measured by the reference
         accepted = self._count[signal](request)
         return None if accepted is None else Outcome(request if accepted else b"", accepted)
 
@@ -70,7 +75,7 @@ class NativeEngine:
             (one.start, _by_kind(one.input), _by_kind(one.output), one.per_request, one.per_gpu_microsecond)
             for one in rates.tiers
         ]
-        return tiers, rates.origin.source, rates.origin.version
+        return tiers, rates.origin.source, rates.origin.version, rates.context_window
 
 
 def _by_kind(rates: tuple[tuple[str, int], ...]) -> list[tuple[int, int]]:
@@ -146,6 +151,11 @@ _WORDS = {
     "cost_price_version": attr.OTEL_LLM_COST_PRICE_VERSION,
     "cost_unknown_reason": attr.OTEL_LLM_COST_UNKNOWN_REASON,
     "currency": CURRENCY,
+    "cache_hit_ratio": attr.OTEL_LLM_USAGE_CACHE_HIT_RATIO,
+    "context_utilization": attr.OTEL_LLM_USAGE_CONTEXT_UTILIZATION,
+    "tokens_per_second": attr.OTEL_LLM_OUTPUT_TOKENS_PER_SECOND,
+    "time_per_token": attr.OTEL_LLM_OUTPUT_TIME_PER_TOKEN,
+    "evaluation_event": GEN_AI_EVALUATION_RESULT,
     "input_tokens": attr.GEN_AI_USAGE_INPUT_TOKENS,
     "output_tokens": attr.GEN_AI_USAGE_OUTPUT_TOKENS,
     "usage_repaired": attr.OTEL_LLM_USAGE_REPAIRED,
@@ -161,6 +171,7 @@ _METRICS = {
     "cost": metrics.OTEL_LLM_COST_USD,
     "unpriced": metrics.OTEL_LLM_COST_UNPRICED,
     "first_token": metrics.OTEL_LLM_TIME_TO_FIRST_TOKEN,
+    "time_per_token": metrics.OTEL_LLM_TIME_PER_OUTPUT_TOKEN,
     "returned": metrics.OTEL_LLM_RETRIEVAL_RETURNED,
     "requested": metrics.OTEL_LLM_RETRIEVAL_REQUESTED,
 }
