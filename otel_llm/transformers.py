@@ -74,8 +74,8 @@ class TrainerCallback(_base()):  # type: ignore[misc] # it is known at run time 
             return
         self._leave(None)
         size = args.per_device_train_batch_size * args.gradient_accumulation_steps * getattr(args, "world_size", 1)
+        # Never made current: a loop that dies in a step calls nothing more, and would leave a dead span behind.
         self._step = training_step(step=number, epoch=state.epoch, batch_size=size).run()
-        self._step.enter()
 
     @guarded
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -119,7 +119,6 @@ class TrainerCallback(_base()):  # type: ignore[misc] # it is known at run time 
     def _leave(self, error: BaseException | None) -> None:
         step, self._step = self._step, None
         if step is not None:
-            step.leave()
             step.end(error)
 
 

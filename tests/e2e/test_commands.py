@@ -54,7 +54,7 @@ def test_check_accepts_a_good_file() -> None:
     """A good file is ok, with a count of what is in it."""
     ended = run("otel_llm_collector", "check", str(ROOT / "tests/data/config/valid/full.yaml"))
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "ok (2 exporters, 0 alert rules)" in ended.stdout
+    assert "ok (3 exporters, 1 alert rules)" in ended.stdout
 
 
 def test_a_taken_port_is_one_sentence_naming_port_and_option(tools: Any) -> None:

@@ -183,4 +183,4 @@ def test_the_collector_extra_gives_a_working_collector(install: Callable[[str], 
     ended = environment.python(PRINT_READY_AND_STOP)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == ["OTLP/HTTP", "OTLP/gRPC", "metrics, health, queries, alerts"]
-    assert not installed(environment) & {"fastapi", "openai", "numpy", "pytest"}
+    assert not installed(environment) & {"fastapi", "openai", "pytest"}
