@@ -25,6 +25,12 @@ CPU_MODE: Final = "cpu.mode"
 Known values: `user`, `system`, `nice`, `idle`, `iowait`, `interrupt`, `steal`, `kernel`.
 """
 
+DB_COLLECTION_NAME: Final = "db.collection.name"
+"""The collection or table."""
+
+DB_SYSTEM_NAME: Final = "db.system.name"
+"""The database system."""
+
 DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
 """Deployment environment."""
 
@@ -683,6 +689,9 @@ OTEL_LLM_RETRIEVAL_DOCUMENT_IDS: Final = "otel_llm.retrieval.document_ids"
 
 OTEL_LLM_RETRIEVAL_RETURNED_K: Final = "otel_llm.retrieval.returned_k"
 """How many documents came back."""
+
+OTEL_LLM_RETRIEVAL_SCORE_KIND: Final = "otel_llm.retrieval.score_kind"
+"""What the scores mean, where the store is known to have one meaning. Known values: `similarity`, `distance`."""
 
 OTEL_LLM_RETRIEVAL_SCORES: Final = "otel_llm.retrieval.scores"
 """Scores of the documents in order of rank."""

@@ -263,6 +263,15 @@ class OtelLlmOutcome(StrEnum):
     """The caller stopped it: an early break, a closed stream, a cancelled task. Not an error."""
 
 
+class OtelLlmRetrievalScoreKind(StrEnum):
+    """otel_llm.retrieval.score_kind: What the scores mean, where the store is known to have one meaning."""
+
+    SIMILARITY = "similarity"
+    """Higher is nearer."""
+    DISTANCE = "distance"
+    """Lower is nearer."""
+
+
 class SystemMemoryState(StrEnum):
     """system.memory.state: Use of memory."""
 
