@@ -162,10 +162,31 @@ def _threading() -> None:
     import_module("opentelemetry.instrumentation.threading").ThreadingInstrumentor().instrument()
 
 
+def _retriever(name: str) -> Callable[[], None]:
+    def attach() -> None:
+        import_module("otel_llm.retrievers").instrument(name)
+
+    return attach
+
+
+# Vector stores and retrievers, patched when the program imports them: importing them here would take seconds.
+RETRIEVERS = {
+    "chroma": "chromadb",
+    "faiss": "faiss",
+    "langchain-retrievers": "langchain_core",
+    "llama-index-retrievers": "llama_index",
+    "pgvector": "psycopg",
+    "qdrant": "qdrant_client",
+}
+
+# Retrievers of a framework -> the framework, whose instrumentation may report them already.
+_FRAMEWORKS = {"langchain-retrievers": "langchain", "llama-index-retrievers": "llama-index"}
+
 # What is instrumented by code of ours; it stands beside the candidates above and doubles nothing.
 OWN: dict[str, tuple[str, Callable[[], None]]] = {
     "threading": ("threading", _threading),
     "fastapi": ("fastapi", instrument_class),
+    **{name: (module, _retriever(name)) for name, module in RETRIEVERS.items()},
 }
 
 
@@ -195,21 +216,28 @@ def instrument_libraries(which: bool | Iterable[str] | Mapping[str, str], *, reh
     for name in sorted(names, key=lambda name: not (name in LIBRARIES and LIBRARIES[name].framework)):
         wish = wishes.get(name, AUTO)
         if name in OWN:
-            outcome[name] = _own(name, wish, rehearse=rehearse)
+            if name in asked or name not in RETRIEVERS or _is_installed(RETRIEVERS[name]):
+                outcome[name] = _own(name, wish, outcome, rehearse=rehearse)
         elif name in asked or _is_installed(LIBRARIES[name].module):
             outcome[name] = _library_outcome(name, wish, outcome, rehearse=rehearse)
     return {name: outcome[name] for name in names if name in outcome}
 
 
-def _own(name: str, wish: str, *, rehearse: bool) -> str:
+def _own(name: str, wish: str, others: Mapping[str, str], *, rehearse: bool) -> str:
     module, function = OWN[name]
     if wish == OFF or name in _disabled():
         return "off"
-    if rehearse:
-        return "instrumented" if _is_installed(module) else f"not installed ({module})"
+    framework = _FRAMEWORKS.get(name)
+    above = _unofficial(framework, others) if framework else ""
+    if above and wish == AUTO:
+        return f"left to {above}, which reports retrievers; a second span would count each document twice"
+    if (rehearse or name in RETRIEVERS) and not _is_installed(module):
+        return f"not installed ({module})"
     try:
-        import_module(module)
-        function()
+        if name not in RETRIEVERS and not rehearse:
+            import_module(module)
+        if not rehearse:
+            function()
     except ImportError as error:
         return f"not installed ({error.name or error})"
     except Exception as error:  # somebody else's code must not stop the program
@@ -279,12 +307,17 @@ def _reported_above(library: Library, others: Mapping[str, str]) -> str:
     if library.framework:
         return ""
     for name, other in LIBRARIES.items():
-        if not other.framework:
-            continue
-        for one in other.candidates:
-            if one.family != OFFICIAL and (one.is_active() or f" {one.distribution} " in others.get(name, "")):
-                return one.distribution
+        if other.framework and (found := _unofficial(name, others)):
+            return found
     return "litellm's own OpenTelemetry callback" if _litellm_traces_itself() else ""
+
+
+def _unofficial(name: str, others: Mapping[str, str]) -> str:
+    """The distribution that instruments a framework and does not share its place in the context with others."""
+    for one in LIBRARIES[name].candidates:
+        if one.family != OFFICIAL and (one.is_active() or f" {one.distribution} " in others.get(name, "")):
+            return one.distribution
+    return ""
 
 
 def _litellm_traces_itself() -> bool:

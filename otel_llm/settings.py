@@ -52,6 +52,7 @@ class Settings:
     max_queue_bytes: int
     shutdown_seconds: float
     flush_on_sigterm: bool
+    hardware: bool
     disabled: bool
 
 
@@ -189,6 +190,7 @@ OPTIONS = (
     Option(
         "flush_on_sigterm", "OTEL_LLM_FLUSH_ON_SIGTERM", True, _flag, "send what waits when SIGTERM ends the program"
     ),
+    Option("hardware", "OTEL_LLM_HARDWARE", False, _flag, "report GPUs, machine and process as metrics"),
     Option("disabled", "OTEL_SDK_DISABLED", False, _flag, "set up nothing at all"),
 )
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from opentelemetry import metrics, trace
@@ -108,6 +109,7 @@ def configure(
     max_queue_bytes: int | None = None,
     shutdown_seconds: float | None = None,
     flush_on_sigterm: bool | None = None,
+    hardware: bool | None = None,
     disabled: bool | None = None,
 ) -> Handle:
     """Set up tracing, metrics and logs; returns a handle. A second call returns the first one's handle.
@@ -132,6 +134,7 @@ def configure(
         max_queue_bytes: Memory of spans that wait; over it content is dropped first, then spans.
         shutdown_seconds: The whole time that the end of the program may wait for the endpoint.
         flush_on_sigterm: Send what waits when SIGTERM ends the program, unless the program handles it itself.
+        hardware: Report GPUs, machine and process, as `watch_hardware` does.
         disabled: Set up nothing.
 
     Raises:
@@ -177,6 +180,8 @@ def _set_up(chosen: Settings) -> Handle:
     if chosen.baggage_keys and chosen.baggage_hosts:
         propagate_sessions(chosen.baggage_keys, chosen.baggage_hosts)
     handle.instrumented = instrument_libraries(chosen.instrument)
+    if chosen.hardware:
+        import_module("otel_llm.hardware").watch_hardware()
     handle._ending = Ending(handle.shutdown, on_sigterm=chosen.flush_on_sigterm)  # noqa: SLF001
     return handle
 

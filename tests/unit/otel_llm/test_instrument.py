@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otel_llm import guard, instrument
+from otel_llm import guard, instrument, retrievers
 from otel_llm.instrument import Library, instrument_libraries
 
 OFFICIAL, OTHER = "official-x", "openinference-x"
@@ -212,3 +212,31 @@ def test_the_table_names_distributions_as_their_families_do() -> None:
             }[one.family]
             assert one.distribution.startswith(starts), (name, one)
             assert (one.family == "openlit") == bool(one.declared)
+
+
+def test_retrievers_are_waited_for_and_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is installed is listed; nothing is imported; a name that is asked for and absent is said."""
+    monkeypatch.setattr(instrument, "_is_installed", lambda module: module == "faiss")
+    waited: list[str] = []
+    monkeypatch.setattr(retrievers, "instrument", waited.append)
+    assert instrument.instrument_libraries(["faiss", "chroma"]) == {
+        "faiss": "instrumented",
+        "chroma": "not installed (chromadb)",
+    }
+    assert waited == ["faiss"]
+    assert instrument.instrument_libraries({"faiss": "off"}, rehearse=True)["faiss"] == "off"
+    assert "qdrant" not in instrument.instrument_libraries(True, rehearse=True)
+
+
+def test_retrievers_of_a_framework_are_left_to_who_reports_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With OpenInference on LangChain its retrievers have a span already; with the official one they share it."""
+    monkeypatch.setattr(instrument, "_is_installed", lambda _: True)
+    left = instrument._own(
+        "langchain-retrievers",
+        "auto",
+        {"langchain": "instrumented by openinference-instrumentation-langchain 0.1"},
+        rehearse=True,
+    )
+    assert left.startswith("left to openinference-instrumentation-langchain")
+    official = {"langchain": "instrumented by opentelemetry-instrumentation-genai-langchain 1.3b0"}
+    assert instrument._own("langchain-retrievers", "auto", official, rehearse=True) == "instrumented"

@@ -38,6 +38,7 @@ def test_every_option_is_an_argument_and_a_variable() -> None:
         ("baggage_keys", "session.id,user.id", ("session.id", "user.id")),
         ("shutdown_seconds", "0.5", 0.5),
         ("flush_on_sigterm", "false", False),
+        ("hardware", "true", True),
         ("disabled", "TRUE", True),
         ("content", "SPAN_ONLY", "full"),
         ("content", "metadata", "metadata"),
