@@ -25,6 +25,9 @@ test-backends: .venv/installed-dev  ## run the tests against real backends; inst
 	@scripts/backends
 	@$(BIN)/python -m pytest tests/backends $(ARGS)
 
+test-clients: .venv/installed-dev  ## run client libraries in environments of their own (minutes, 1.5 GB); ARGS="openai2 chroma"
+	@$(BIN)/python tests/clients/run.py $(ARGS)
+
 check: .venv/installed-dev  ## format, lint, types, import layers, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check --quiet .

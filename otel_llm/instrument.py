@@ -228,7 +228,7 @@ def _own(name: str, wish: str, others: Mapping[str, str], *, rehearse: bool) -> 
     if wish == OFF or name in _disabled():
         return "off"
     framework = _FRAMEWORKS.get(name)
-    above = _unofficial(framework, others) if framework else ""
+    above = _reporting(framework, others) if framework else ""
     if above and wish == AUTO:
         return f"left to {above}, which reports retrievers; a second span would count each document twice"
     if (rehearse or name in RETRIEVERS) and not _is_installed(module):
@@ -316,6 +316,14 @@ def _unofficial(name: str, others: Mapping[str, str]) -> str:
     """The distribution that instruments a framework and does not share its place in the context with others."""
     for one in LIBRARIES[name].candidates:
         if one.family != OFFICIAL and (one.is_active() or f" {one.distribution} " in others.get(name, "")):
+            return one.distribution
+    return ""
+
+
+def _reporting(name: str, others: Mapping[str, str]) -> str:
+    """The distribution that instruments a framework, official or not."""
+    for one in LIBRARIES[name].candidates:
+        if one.is_active() or f" {one.distribution} " in others.get(name, ""):
             return one.distribution
     return ""
 

@@ -228,15 +228,13 @@ def test_retrievers_are_waited_for_and_not_imported(monkeypatch: pytest.MonkeyPa
     assert "qdrant" not in instrument.instrument_libraries(True, rehearse=True)
 
 
-def test_retrievers_of_a_framework_are_left_to_who_reports_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With OpenInference on LangChain its retrievers have a span already; with the official one they share it."""
+@pytest.mark.parametrize("family", ["openinference-instrumentation", "opentelemetry-instrumentation-genai"])
+def test_retrievers_of_a_framework_are_left_to_who_reports_them(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
+    """Whoever instruments LangChain reports its retrievers; without anybody they are ours, and when asked for too."""
     monkeypatch.setattr(instrument, "_is_installed", lambda _: True)
-    left = instrument._own(
-        "langchain-retrievers",
-        "auto",
-        {"langchain": "instrumented by openinference-instrumentation-langchain 0.1"},
-        rehearse=True,
-    )
-    assert left.startswith("left to openinference-instrumentation-langchain")
-    official = {"langchain": "instrumented by opentelemetry-instrumentation-genai-langchain 1.3b0"}
-    assert instrument._own("langchain-retrievers", "auto", official, rehearse=True) == "instrumented"
+    others = {"langchain": f"instrumented by {family}-langchain 1.3b0"}
+    left = instrument._own("langchain-retrievers", "auto", others, rehearse=True)
+    assert left.startswith(f"left to {family}-langchain")
+    assert instrument._own("langchain-retrievers", "on", others, rehearse=True) == "instrumented"
+    nobody = {"langchain": "not instrumented: pip install it"}
+    assert instrument._own("langchain-retrievers", "auto", nobody, rehearse=True) == "instrumented"
