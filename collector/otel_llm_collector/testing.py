@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import cramjam
 import grpc
 from google.protobuf import any_pb2, duration_pb2, json_format
 from google.protobuf.message import DecodeError
@@ -116,6 +117,7 @@ class Sink:
     """What both sinks share. `port` 0 takes a free one; `address` is host:port once entered."""
 
     port: int = 0
+    tls: Any = None  # HTTP: an ssl.SSLContext of a server; gRPC: grpc.ServerCredentials
     script: deque[Behaviour] = field(default_factory=deque)
     otherwise: Behaviour = field(default_factory=Take)
     taken: list[Taken] = field(default_factory=list)
@@ -148,7 +150,7 @@ class Sink:
 
 
 class GrpcSink(Sink):
-    """An OTLP/gRPC server on 127.0.0.1, without TLS."""
+    """An OTLP/gRPC server on 127.0.0.1."""
 
     _server: Any = None
 
@@ -157,7 +159,8 @@ class GrpcSink(Sink):
         for signal, shape in SHAPES.items():
             handler = grpc.unary_unary_rpc_method_handler(self._export(signal))
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(shape.service, {"Export": handler}),))
-        self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+        address = f"127.0.0.1:{self.port}"
+        self.port = server.add_secure_port(address, self.tls) if self.tls else server.add_insecure_port(address)
         self.address = f"127.0.0.1:{self.port}"
         await server.start()
         self._server = server
@@ -210,14 +213,15 @@ class _Refused(Exception):
 
 
 class HttpSink(Sink):
-    """An OTLP/HTTP server on 127.0.0.1, without TLS: protobuf and JSON, gzip and deflate."""
+    """An OTLP/HTTP server on 127.0.0.1: protobuf and JSON; gzip, deflate and zstd. `connections` were opened so far."""
 
     _server: asyncio.Server | None = None
     _connections: set[asyncio.StreamWriter]
+    connections = 0
 
     async def __aenter__(self) -> Self:
         self._connections = set()
-        self._server = await asyncio.start_server(self._connection, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         return self
@@ -232,6 +236,7 @@ class HttpSink(Sink):
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
+        self.connections += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 method, path, headers, body = await read_request(reader)
@@ -326,7 +331,7 @@ def _decode(method: str, path: str, headers: dict[str, str], body: bytes) -> tup
             json_format.Parse(body, request)
         else:
             request.ParseFromString(body)
-    except (OSError, EOFError, zlib.error, DecodeError, json_format.ParseError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise _Refused(400, f"cannot be decoded: {error}") from error
     return signals[path], request
 
@@ -336,6 +341,8 @@ def _decompressed(encoding: str, body: bytes) -> bytes:
         return gzip.decompress(body)
     if encoding == "deflate":
         return zlib.decompress(body)
+    if encoding == "zstd":
+        return bytes(cramjam.zstd.decompress(body))
     if encoding != "identity":
         raise _Refused(415, f"content encoding {encoding!r} is not known here")
     return body

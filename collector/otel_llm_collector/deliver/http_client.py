@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Annotated, Any
 
+import cramjam
 import httpx2
 from pydantic import AfterValidator
 
@@ -30,6 +31,7 @@ from otel_llm_collector.limits import MAX_RESPONSE_BYTES
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _UNACCEPTABLE = frozenset({400, 413, 422, 500})  # about what the request holds; 500 is how many say it
+_KEEP_ALIVE_SECONDS = 30.0  # less than most servers; a connection that was closed meanwhile is noticed before its use
 _MAX_ERROR_BYTES = 64 * 1024
 
 
@@ -87,7 +89,11 @@ class HttpClient:
             headers=self._headers,
             timeout=self._settings.timeout_seconds,
             verify=_context(self._settings.tls) if self._endpoint.startswith("https") else True,
-            limits=httpx2.Limits(max_connections=self._settings.max_in_flight),
+            limits=httpx2.Limits(
+                max_connections=self._settings.max_in_flight,
+                max_keepalive_connections=self._settings.max_in_flight,
+                keepalive_expiry=_KEEP_ALIVE_SECONDS,
+            ),
             trust_env=False,
         )
 
@@ -99,9 +105,10 @@ class HttpClient:
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send `body`, compressed as the settings say. Raises `Permanent` or `Retryable`."""
-        if self._settings.compression is Compression.GZIP:
-            body = await aside(body, partial(gzip.compress, body, compresslevel=1))
-            headers = {**headers, "content-encoding": "gzip"}
+        encoding = self._settings.compression
+        if encoding is not Compression.NONE:
+            body = await aside(body, partial(_compressed, body, encoding))
+            headers = {**headers, "content-encoding": encoding.value}
         return await self.request("POST", path, body, headers)
 
     async def call(
@@ -182,6 +189,13 @@ def retry_after(value: str | None, now: Callable[[], datetime]) -> float | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return max(0.0, seconds)
+
+
+def _compressed(body: bytes, encoding: Compression) -> bytes:
+    """The fastest level of each: the bytes travel once."""
+    if encoding is Compression.ZSTD:
+        return bytes(cramjam.zstd.compress(body, level=1))
+    return gzip.compress(body, compresslevel=1)
 
 
 def _context(tls: TlsSettings) -> ssl.SSLContext:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from otel_llm_collector._version import __version__
 from otel_llm_collector.config_types import Endpoint
@@ -47,6 +47,13 @@ class OtlpGrpcSettings(NetworkSettings):
 
     type: Literal["otlp_grpc"] = Field(description="otlp_grpc")
     endpoint: Endpoint = Field(description="host:port of the backend, for example 127.0.0.1:4317.")
+
+    @model_validator(mode="after")
+    def _known_to_grpc(self) -> OtlpGrpcSettings:
+        if self.compression is Compression.ZSTD:
+            msg = "compression is zstd, which gRPC has no codec for; write gzip or none"
+            raise ValueError(msg)
+        return self
 
 
 class OtlpGrpc:

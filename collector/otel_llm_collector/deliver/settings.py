@@ -35,6 +35,7 @@ class Compression(StrEnum):
 
     NONE = "none"
     GZIP = "gzip"
+    ZSTD = "zstd"
 
 
 class RetrySettings(BaseModel):
@@ -172,7 +173,7 @@ class NetworkSettings(DestinationSettings):
         default_factory=dict,
         description="Headers whose value is the named attribute of the resource; requests are split by it.",
     )
-    compression: Compression = Field(Compression.GZIP, description="gzip or none.")
+    compression: Compression = Field(Compression.GZIP, description="gzip, zstd (over HTTP) or none.")
     timeout_seconds: float = Field(10.0, gt=0, le=600, description="Longest wait for an answer, in seconds.")
     tls: TlsSettings = Field(default_factory=TlsSettings, description="How the connection is secured.")
 
