@@ -15,7 +15,7 @@ from typing import Any
 
 from otel_llm_collector.alert.alertmanager import Alertmanager
 from otel_llm_collector.alert.evaluator import Evaluator
-from otel_llm_collector.components import EXPORTERS, LOGS
+from otel_llm_collector.components import EXPORTERS, LOGS, processors
 from otel_llm_collector.config import Config, load_rules
 from otel_llm_collector.contract import Engine
 from otel_llm_collector.deliver.books import Books
@@ -25,6 +25,7 @@ from otel_llm_collector.measure.exposition import exposer, metadata
 from otel_llm_collector.measure.present import Present
 from otel_llm_collector.measure.series import SeriesStore
 from otel_llm_collector.pipeline import Admission, Lifecycle, Pipeline, Seal
+from otel_llm_collector.plugins import Plugins
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcReceiver
 from otel_llm_collector.receive.otlp_http import OtlpHttpReceiver
 from otel_llm_collector.serve.admin import AdminServer
@@ -56,7 +57,8 @@ class App:
         evaluator = Evaluator(config.alerts, load_rules(config), series, notifiers, registry, time.time)
         queries = PrometheusApi(Present(registry, time.time), partial(metadata, registry), registry, time.time)
         self.admin = AdminServer(config.server, exposer(registry), evaluator, self._details, queries)
-        self.intake = Admission(engine, log, series, self.telemetry, books.kept)
+        plugins = Plugins(config.processors.plugins, processors(), registry) if config.processors.plugins else None
+        self.intake = Admission(engine, log, series, self.telemetry, books.kept, plugins)
         self.receivers: dict[str, OtlpGrpcReceiver | OtlpHttpReceiver] = {}
         if config.receivers.otlp.grpc is not None:
             self.receivers["OTLP/gRPC"] = OtlpGrpcReceiver(config.receivers.otlp.grpc, self.intake)
@@ -64,7 +66,15 @@ class App:
             self.receivers["OTLP/HTTP"] = OtlpHttpReceiver(config.receivers.otlp.http, self.intake)
 
         # Sinks first. The log opens before its readers and closes after them; it is sealed before they are to finish.
-        sinks_first: list[Lifecycle] = [log, self.readers, Seal(log), evaluator, self.admin, *self.receivers.values()]
+        sinks_first: list[Lifecycle] = [
+            log,
+            self.readers,
+            Seal(log),
+            *([plugins] if plugins is not None else []),
+            evaluator,
+            self.admin,
+            *self.receivers.values(),
+        ]
         self._pipeline = Pipeline(sinks_first)
 
     async def start(self) -> None:

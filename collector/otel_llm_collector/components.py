@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,8 +17,10 @@ from otel_llm_collector.deliver.opik import Opik, OpikSettings
 from otel_llm_collector.deliver.otlp_grpc import OtlpGrpc, OtlpGrpcSettings
 from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
 from otel_llm_collector.deliver.phoenix import Phoenix, PhoenixSettings
+from otel_llm_collector.errors import StartError
 from otel_llm_collector.log.disk import DiskHistory, DiskLog, DiskLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
+from otel_llm_collector.processing import GROUP, Processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,20 @@ LOGS: dict[str, LogKind] = {
     "memory": LogKind(MemoryLogConfig, MemoryLog),
     "disk": LogKind(DiskLogConfig, DiskLog, DiskHistory),
 }
+
+# type -> what loads it; filled by `processors` from the installed packages
+PROCESSORS: dict[str, EntryPoint] = {}
+
+
+def processors() -> dict[str, Callable[[], Callable[[Mapping[str, Any]], Processor]]]:
+    """The processing plug-ins that installed packages offer, entered in the table above; nothing of them is imported.
+
+    Raises `StartError` when two packages offer the same name.
+    """
+    for point in entry_points(group=GROUP):
+        known = PROCESSORS.setdefault(point.name, point)
+        if known.value != point.value:
+            two = f"{known.value} and {point.value}"
+            msg = f"processors.plugins: two packages offer the type {point.name} ({two}); uninstall one of them"
+            raise StartError(msg)
+    return {name: point.load for name, point in PROCESSORS.items()}

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from otel_llm_collector.alert.rules import AlertsConfig, ThresholdFile, ThresholdRule
-from otel_llm_collector.components import EXPORTERS, LOGS
+from otel_llm_collector.components import EXPORTERS, LOGS, processors
 from otel_llm_collector.deliver.settings import DestinationSettings
 from otel_llm_collector.engine.settings import PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import ConfigError, Problem
@@ -118,6 +118,7 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
     document = _expand(document, environment, "", problems)
 
     sections = _validate(_Sections, document, "", reading) or _Sections()
+    _check_plugins(sections.processors, problems)
     exporters = {}
     for name, entry in _mapping(document.get("exporters")).items():
         settings = _typed(entry, "type", EXPORTERS, f"exporters.{name}", reading)
@@ -137,6 +138,17 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
         alerts=sections.alerts,
         server=sections.server,
         folder=folder,
+    )
+
+
+def _check_plugins(settings: ProcessorsConfig, problems: list[Problem]) -> None:
+    """Every plug-in that is named has to be installed."""
+    known = sorted(processors()) if settings.plugins else []
+    right = f"install the package that offers it, or write one of {', '.join(known) or 'nothing: none is installed'}"
+    problems.extend(
+        Problem(f"processors.plugins.{name}.type", "names no installed plug-in", plugin.type, right)
+        for name, plugin in settings.plugins.items()
+        if plugin.type not in known
     )
 
 

@@ -67,6 +67,15 @@ MAX_DECIDED_TRACES = 100_000
 # forget the oldest: services whose rate a sampling policy remembers
 MAX_SAMPLED_SERVICES = 1000
 
+# pass by: requests that wait for a processing plug-in; more pass it unedited, counted as timeout
+MAX_PLUGIN_QUEUE = 32
+
+# pass by: threads of a plug-in that did not come back; with so many of them it is not asked any more
+MAX_STUCK_THREADS = 4
+
+# once: a plug-in that raises is described in the log so often, in seconds; every time is counted
+PLUGIN_LOG_SECONDS = 10.0
+
 # cancel: what is still unsent when a shutdown has lasted this long is given up and counted
 SHUTDOWN_SECONDS = 5.0
 

@@ -30,6 +30,12 @@ class Lifecycle(Protocol):
     async def shutdown(self) -> None: ...
 
 
+class Plugins(Protocol):
+    """What may still be done to a processed request; never raises."""
+
+    async def apply(self, signal: Signal, payload: bytes, items: int) -> bytes: ...
+
+
 class Admission:
     """The `Intake`: takes one request from a receiver through engine and log.
 
@@ -44,6 +50,7 @@ class Admission:
         series: Measurements,
         telemetry: Telemetry,
         on_kept: Callable[[Signal, int], None],
+        plugins: Plugins | None = None,
         max_in_flight_bytes: int = limits.MAX_IN_FLIGHT_BYTES,
     ) -> None:
         self._engine = engine
@@ -51,6 +58,7 @@ class Admission:
         self._series = series
         self._telemetry = telemetry
         self._on_kept = on_kept
+        self._plugins = plugins
         self._max_in_flight = max_in_flight_bytes
         self._in_flight = 0
         self._keeping: set[asyncio.Task[None]] = set()
@@ -80,6 +88,8 @@ class Admission:
         """
         outcome = await self._run_engine(signal, request)
         rejects = [*already_rejected, *outcome.rejects]
+        if self._plugins is not None and outcome.accepted:
+            outcome.payload = await self._plugins.apply(signal, outcome.payload, outcome.accepted)
         # A sender that goes away meanwhile must not tear keeping from counting: the rest runs to its end.
         keeping = asyncio.create_task(self._keep(signal, outcome, rejects, transport))
         self._keeping.add(keeping)

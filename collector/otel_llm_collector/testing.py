@@ -314,6 +314,17 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
         pass
 
 
+_UNDECODABLE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    cramjam.DecompressionError,
+    DecodeError,
+    json_format.ParseError,
+    UnicodeDecodeError,
+)
+
+
 def _decode(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[Signal, Any]:
     """The signal and the decoded request, or `_Refused` with the status that OTLP/HTTP prescribes."""
     signals = {f"/v1/{signal}": signal for signal in Signal}

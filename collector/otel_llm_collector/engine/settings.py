@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from otel_llm_collector.engine import redact
+from otel_llm_collector.plugins import PluginSettings
 
 
 class RedactionConfig(BaseModel):
@@ -82,6 +83,9 @@ class ProcessorsConfig(BaseModel):
 
     redaction: RedactionConfig | None = Field(default=None, description="Personal data and secrets; off by default.")
     content: ContentConfig = Field(default_factory=ContentConfig, description="How much content is kept.")
+    plugins: dict[str, PluginSettings] = Field(
+        default_factory=dict, description="Your own Python on chosen spans, in this order, named by you."
+    )
 
 
 class OwnPrice(BaseModel):
