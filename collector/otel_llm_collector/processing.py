@@ -1,13 +1,13 @@
 """For authors of processing plug-ins: what a plug-in is and what it sees of a span.
 
     class Team:
-        '''Says which team a service belongs to.'''
+        '''Says which team serves a customer.'''
 
         def __init__(self, settings):                 # the mapping under `settings` in the configuration
             self.teams = settings["teams"]
 
         def process(self, span):                      # a SpanView; edit it, return nothing
-            team = self.teams.get(span.resource.get("service.name"))
+            team = self.teams.get(span.attributes.get("app.customer"))
             if team:
                 span.attributes["team"] = team
 
