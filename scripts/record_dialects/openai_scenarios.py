@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import sys
 from collections.abc import Callable
 
@@ -119,3 +120,20 @@ SCENARIOS: dict[str, Callable[[openai.OpenAI], None]] = {
 def run() -> None:
     """Run the scenario that the command line names."""
     SCENARIOS[sys.argv[1]](openai.OpenAI(max_retries=0))
+
+
+def agent_loop(client: openai.OpenAI, question: str, tools: list[Callable[..., str]]) -> str:
+    """An agent with two tools, for libraries that leave writing one to the program."""
+    messages = [{"role": "user", "content": question}]
+    while True:
+        done = client.chat.completions.create(model="gpt-4o-mini", messages=messages, tools=[WEATHER, POPULATION_TOOL])
+        message = done.choices[0].message
+        if not message.tool_calls:
+            return message.content or ""
+        call = message.tool_calls[0]
+        function = {"name": call.function.name, "arguments": call.function.arguments}
+        asked = [{"id": call.id, "type": "function", "function": function}]
+        messages.append({"role": "assistant", "content": None, "tool_calls": asked})
+        tool = next(one for one in tools if getattr(one, "__name__", "") == call.function.name)
+        answer = tool(**json.loads(call.function.arguments))
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": answer})

@@ -106,7 +106,7 @@ def libraries() -> dict[str, tuple[Path, dict[str, Any]]]:
     for program in (HERE / "programs").iterdir():
         if program.is_file():
             about = header(program)
-            said = {"environment": program.stem, "dependencies": about["dependencies"], "sets": []}
+            said = {"environment": program.stem, "dependencies": about["dependencies"], "without_dependencies": [], "sets": []}
             said |= about["tool"]["record"]
             also = said.pop("also", {})
             found |= {name: (program, said | differs) for name, differs in {program.stem: {}, **also}.items()}
@@ -116,7 +116,7 @@ def libraries() -> dict[str, tuple[Path, dict[str, Any]]]:
 def record(name: str, program: Path, said: dict[str, Any], options: argparse.Namespace) -> bool:
     """Record one library; whether every scenario of it worked."""
     environment = options.environments / said["environment"]
-    command, versions = (node if program.suffix == ".mjs" else python)(environment, program, said["dependencies"])
+    command, versions = (node if program.suffix == ".mjs" else python)(environment, program, said)
     scenarios = [one for one in said["scenarios"] if options.scenario in (None, one)]
     folder = DATA / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,13 +128,16 @@ def record(name: str, program: Path, said: dict[str, Any], options: argparse.Nam
     return all(done)
 
 
-def python(environment: Path, program: Path, requirements: list[str]) -> tuple[list[str], dict[str, str]]:
+def python(environment: Path, program: Path, said: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     """An environment from PyPI: the command that runs the program, and the versions of what it needs."""
     executable = environment / "bin" / "python"
     if not executable.exists():
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     pip = [executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "opentelemetry-exporter-otlp-proto-http", *requirements], check=True)
+    subprocess.run([*pip, "opentelemetry-exporter-otlp-proto-http", *said["dependencies"]], check=True)
+    for one in said["without_dependencies"]:
+        subprocess.run([*pip, "--no-deps", one], check=True)
+    requirements = [*said["dependencies"], *said["without_dependencies"]]
     names = [re.split(r"[\[<>=~! ]", one)[0] for one in requirements]
     code = (
         "import json,sys;from importlib.metadata import version as v;print(json.dumps({n:v(n) for n in sys.argv[1:]}))"
@@ -143,14 +146,14 @@ def python(environment: Path, program: Path, requirements: list[str]) -> tuple[l
     return [str(executable), str(program)], json.loads(done.stdout)
 
 
-def node(environment: Path, program: Path, requirements: list[str]) -> tuple[list[str], dict[str, str]]:
+def node(environment: Path, program: Path, said: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     """An environment from npm; the program is copied into it, because node looks for packages beside it."""
     environment.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        [shutil.which("npm") or "npm", "install", "--silent", "--prefix", environment, *requirements], check=True
+        [shutil.which("npm") or "npm", "install", "--silent", "--prefix", environment, *said["dependencies"]], check=True
     )
     shutil.copy(program, environment)
-    names = [one.rpartition("@")[0] or one for one in requirements]
+    names = [one.rpartition("@")[0] or one for one in said["dependencies"]]
     versions = {
         name: json.loads((environment / "node_modules" / name / "package.json").read_text())["version"]
         for name in names

@@ -10,13 +10,12 @@
 # ///
 """Langfuse: its wrapper of the openai client, and its decorator for agents, tools and retrievers."""
 
-import json
 import sys
 
 import openai_scenarios
 from langfuse import Langfuse, observe, propagate_attributes
 from langfuse.openai import OpenAI
-from openai_scenarios import AGENT_QUESTION, DOCUMENTS, POPULATION, POPULATION_TOOL, QUESTION, WEATHER, WEATHER_IS
+from openai_scenarios import AGENT_QUESTION, DOCUMENTS, POPULATION, QUESTION, WEATHER_IS, agent_loop
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -44,20 +43,7 @@ def get_population(city: str) -> str:
 
 @observe(as_type="agent", name="assistant")
 def agent(question: str) -> str:
-    client = OpenAI(max_retries=0)
-    messages = [{"role": "user", "content": question}]
-    while True:
-        done = client.chat.completions.create(model="gpt-4o-mini", messages=messages, tools=[WEATHER, POPULATION_TOOL])
-        message = done.choices[0].message
-        if not message.tool_calls:
-            return message.content
-        call = message.tool_calls[0]
-        function = {"name": call.function.name, "arguments": call.function.arguments}
-        asked = [{"id": call.id, "type": "function", "function": function}]
-        messages.append({"role": "assistant", "content": None, "tool_calls": asked})
-        tool = {"get_weather": get_weather, "get_population": get_population}[call.function.name]
-        answer = tool(**json.loads(call.function.arguments))
-        messages.append({"role": "tool", "tool_call_id": call.id, "content": answer})
+    return agent_loop(OpenAI(max_retries=0), question, [get_weather, get_population])
 
 
 @observe(as_type="retriever", name="shelf")

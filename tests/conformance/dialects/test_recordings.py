@@ -100,7 +100,8 @@ def meaning(attributes: dict[str, Any]) -> dict[str, Any]:
             value = [_message(one) for one in value]
         if concept == "input messages" and "gen_ai.system_instructions" in attributes:  # apart or among them
             parts = json.loads(attributes["gen_ai.system_instructions"])
-            value = [_message({"role": "system", "parts": parts}), *(value or [])]
+            system = _message({"role": "system", "parts": parts})
+            value = [system, *(one for one in value or [] if one != system)]
         if concept == "tool definitions" and value is not None:  # libraries differ in how they spell a schema
             value = [(one["name"], one.get("description")) for one in value]
         if concept == "finish reasons" and value is not None:
