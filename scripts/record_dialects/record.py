@@ -106,7 +106,12 @@ def libraries() -> dict[str, tuple[Path, dict[str, Any]]]:
     for program in (HERE / "programs").iterdir():
         if program.is_file():
             about = header(program)
-            said = {"environment": program.stem, "dependencies": about["dependencies"], "without_dependencies": [], "sets": []}
+            said = {
+                "environment": program.stem,
+                "dependencies": about["dependencies"],
+                "without_dependencies": [],
+                "sets": [],
+            }
             said |= about["tool"]["record"]
             also = said.pop("also", {})
             found |= {name: (program, said | differs) for name, differs in {program.stem: {}, **also}.items()}
@@ -150,7 +155,8 @@ def node(environment: Path, program: Path, said: dict[str, Any]) -> tuple[list[s
     """An environment from npm; the program is copied into it, because node looks for packages beside it."""
     environment.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        [shutil.which("npm") or "npm", "install", "--silent", "--prefix", environment, *said["dependencies"]], check=True
+        [shutil.which("npm") or "npm", "install", "--silent", "--prefix", environment, *said["dependencies"]],
+        check=True,
     )
     shutil.copy(program, environment)
     names = [one.rpartition("@")[0] or one for one in said["dependencies"]]

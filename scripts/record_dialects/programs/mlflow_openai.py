@@ -6,7 +6,6 @@
 # scenarios = [
 #   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning", "agent", "retrieval", "rerank"
 # ]
-# sets = ["session", "user"]
 # ///
 """MLflow Tracing: its patch of the openai client, and its decorator for agents, tools, retrievers and rerankers."""
 
@@ -25,10 +24,6 @@ from openai_scenarios import AGENT_QUESTION, DOCUMENTS, POPULATION, QUESTION, WE
 mlflow.openai.autolog()
 
 
-def who() -> None:
-    mlflow.update_current_trace(metadata={"mlflow.trace.session": "session-1", "mlflow.trace.user": "user-1"})
-
-
 @mlflow.trace(span_type="TOOL")
 def get_weather(city: str) -> str:
     return WEATHER_IS.format(city=city)
@@ -41,7 +36,6 @@ def get_population(city: str) -> str:
 
 @mlflow.trace(span_type="AGENT", name="assistant")
 def agent(question: str) -> str:
-    who()
     return agent_loop(openai.OpenAI(max_retries=0), question, [get_weather, get_population])
 
 
