@@ -4,7 +4,8 @@
 # dialect = "mlflow"
 # environment = "mlflow"
 # scenarios = [
-#   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning", "agent", "retrieval", "rerank"
+#   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning", "agent", "retrieval",
+#   "rerank",
 # ]
 # ///
 """MLflow Tracing: its patch of the openai client, and its decorator for agents, tools, retrievers and rerankers."""
