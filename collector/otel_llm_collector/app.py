@@ -21,6 +21,7 @@ from otel_llm_collector.contract import Engine
 from otel_llm_collector.deliver.books import Books
 from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.engine import load_engine
+from otel_llm_collector.engine.families import registered
 from otel_llm_collector.measure.exposition import exposer, metadata
 from otel_llm_collector.measure.present import Present
 from otel_llm_collector.measure.series import SeriesStore
@@ -41,7 +42,7 @@ class App:
     def __init__(self, config: Config, engine: Engine) -> None:
         self.telemetry = Telemetry()
         registry = self.telemetry.registry
-        series = SeriesStore()
+        series = SeriesStore(registered(config.genai.metrics))
         registry.register(series)
 
         log = LOGS[config.log.kind].build(config.log, list(config.exporters))  # type: ignore[attr-defined]
@@ -98,7 +99,7 @@ class App:
 
 async def run(config: Config) -> int:
     """Run a collector until SIGTERM or SIGINT; returns the exit code."""
-    app = App(config, load_engine(os.environ, config.processors, config.prices))
+    app = App(config, load_engine(os.environ, config.processors, config.prices, config.genai, config.folder))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from otel_llm_collector.alert.rules import AlertsConfig, ThresholdFile, ThresholdRule
 from otel_llm_collector.components import EXPORTERS, LOGS, processors
 from otel_llm_collector.deliver.settings import DestinationSettings
-from otel_llm_collector.engine.settings import PricesConfig, ProcessorsConfig
+from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import ConfigError, Problem
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcConfig
 from otel_llm_collector.receive.otlp_http import OtlpHttpConfig
@@ -63,6 +63,9 @@ class _Sections(BaseModel):
     prices: PricesConfig = Field(
         default_factory=PricesConfig, description="Prices of your own, before the price book's."
     )
+    genai: GenAiConfig = Field(
+        default_factory=GenAiConfig, description="How the spans of GenAI libraries are read and measured."
+    )
     exporters: dict[str, Any] = Field(default_factory=dict, description="One entry per destination, named by you.")
     log: dict[str, Any] = Field(default_factory=lambda: {"kind": "memory"}, description="Where requests are kept.")
     alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="Rules, and who is told.")
@@ -76,6 +79,7 @@ class Config:
     receivers: ReceiversConfig = field(default_factory=ReceiversConfig)
     processors: ProcessorsConfig = field(default_factory=ProcessorsConfig)
     prices: PricesConfig = field(default_factory=PricesConfig)
+    genai: GenAiConfig = field(default_factory=GenAiConfig)
     exporters: dict[str, DestinationSettings] = field(default_factory=dict)
     log: BaseModel = field(default_factory=LOGS["memory"].config)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
@@ -133,6 +137,7 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
         receivers=sections.receivers,
         processors=sections.processors,
         prices=sections.prices,
+        genai=sections.genai,
         exporters=exporters,
         log=log,
         alerts=sections.alerts,

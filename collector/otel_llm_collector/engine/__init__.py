@@ -5,42 +5,50 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 
-from otel_llm_semconv.dialects import compiled
+from otel_llm_semconv import registry
+from otel_llm_semconv.dialects import Table, compiled, load
 
 from otel_llm_collector.contract import Engine
 from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.native import NativeEngine
 from otel_llm_collector.engine.prices import RateBook
 from otel_llm_collector.engine.pure import PureEngine
-from otel_llm_collector.engine.settings import PricesConfig, ProcessorsConfig
+from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import StartError
 
 logger = logging.getLogger(__name__)
 
 # What the reference does and its twin in Rust does not do yet. Nothing is skipped silently: where one of these sections
-# of `processors` is written, the reference runs.
+# of `processors` is written, or `genai.metrics`, the reference runs.
 NOT_IN_NATIVE = ("redaction", "content")
 
 
 def load_engine(
-    environment: Mapping[str, str], processors: ProcessorsConfig | None = None, prices: PricesConfig | None = None
+    environment: Mapping[str, str],
+    processors: ProcessorsConfig | None = None,
+    prices: PricesConfig | None = None,
+    genai: GenAiConfig | None = None,
+    folder: Path = Path(),
 ) -> Engine:
     """The engine for these sections that `OTEL_LLM_ENGINE` in `environment` names.
 
     `pure` is the reference, `native` its twin in Rust. Unset means `native` where that was built and can do all that is
-    asked for; otherwise it is said once that the reference runs.
+    asked for; otherwise it is said once that the reference runs. Relative paths in `genai` start at `folder`.
     """
     name = environment.get("OTEL_LLM_ENGINE", "")
     if name not in ("", "pure", "native"):
         msg = f"OTEL_LLM_ENGINE: names no engine (seen: {name!r}); set it to pure or native, or leave it unset"
         raise StartError(msg)
     processors = processors or ProcessorsConfig()
-    rates, dialects = RateBook(prices), compiled()
-    reference = PureEngine(rates, Normaliser(dialects), processors)
+    genai = genai or GenAiConfig()
+    rates, dialects = RateBook(prices), _dialects(genai, folder)
+    normaliser = Normaliser(dialects, keep_originals=genai.originals == "keep")
+    reference = PureEngine(rates, normaliser, processors, genai.metrics)
     if name == "pure":
         return reference
-    obstacle = _obstacle(processors)
+    obstacle = _obstacle(processors, genai)
     if obstacle and name == "native":
         msg = f"OTEL_LLM_ENGINE: native cannot run here: {obstacle}; unset it, or set it to pure"
         raise StartError(msg)
@@ -50,12 +58,25 @@ def load_engine(
     return NativeEngine(rates, dialects, reference)
 
 
-def _obstacle(processors: ProcessorsConfig) -> str:
+def _dialects(genai: GenAiConfig, folder: Path) -> Table:
+    """The compiled tables; with files of one's own they are read and compiled anew."""
+    if not genai.dialects:
+        return compiled()
+    try:
+        return load(registry.load(), extra=[folder / path for path in genai.dialects])
+    except registry.RegistryError as error:
+        msg = f"genai.dialects: {error}"
+        raise StartError(msg) from error
+
+
+def _obstacle(processors: ProcessorsConfig, genai: GenAiConfig) -> str:
     """Why the twin in Rust does not run, or ""."""
     if importlib.util.find_spec("otel_llm_wire") is None:
         return "otel-llm-wire is not installed (make native builds it where cargo is)"
     default = ProcessorsConfig()
-    lacking = [one for one in NOT_IN_NATIVE if getattr(processors, one) != getattr(default, one)]
+    lacking = [f"processors.{one}" for one in NOT_IN_NATIVE if getattr(processors, one) != getattr(default, one)]
+    if genai.metrics != "none":
+        lacking.append("genai.metrics")
     if lacking:
-        return f"otel-llm-wire does not know processors.{' and processors.'.join(lacking)} yet"
+        return f"otel-llm-wire does not know {' and '.join(lacking)} yet"
     return ""

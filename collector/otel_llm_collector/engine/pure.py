@@ -27,6 +27,7 @@ from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
 from otel_llm_semconv.events import GEN_AI_EVALUATION_RESULT
 
 from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal
+from otel_llm_collector.engine import families
 from otel_llm_collector.engine.content import ContentRules
 from otel_llm_collector.engine.derive import derived
 from otel_llm_collector.engine.dialects import Normaliser
@@ -64,7 +65,14 @@ WRITTEN = frozenset(
 class PureEngine:
     """See the module. Thread-safe: it keeps nothing but the rates."""
 
-    def __init__(self, rates: RateBook, normaliser: Normaliser, processors: ProcessorsConfig | None = None) -> None:
+    def __init__(
+        self,
+        rates: RateBook,
+        normaliser: Normaliser,
+        processors: ProcessorsConfig | None = None,
+        family: families.Family = "none",
+    ) -> None:
+        self._family = family
         self._rates = rates
         self._normaliser = normaliser
         processors = processors or ProcessorsConfig()
@@ -119,6 +127,8 @@ class PureEngine:
             changed |= _write(genai, price, more)
             if not genai.is_wrapper:
                 _measure(service, genai, price, more, state)
+                if self._family != "none":
+                    families.measure(self._family, service, genai, state)
         if self._content is not None:
             changed |= self._apply_content(request, state)
         return changed

@@ -1,8 +1,9 @@
-"""The sections `processors` and `prices`: what the engine does when it is asked to, and whose prices it uses."""
+"""The sections `processors`, `prices` and `genai`: what the engine does when it is asked to."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -85,6 +86,23 @@ class ProcessorsConfig(BaseModel):
     content: ContentConfig = Field(default_factory=ContentConfig, description="How much content is kept.")
     plugins: dict[str, PluginSettings] = Field(
         default_factory=dict, description="Your own Python on chosen spans, in this order, named by you."
+    )
+
+
+class GenAiConfig(BaseModel):
+    """How the spans of GenAI libraries are read, and which of OpenTelemetry's metrics are derived from them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    originals: Literal["keep", "drop"] = Field(
+        default="keep", description="drop removes another dialect's attributes once OpenTelemetry's say the same."
+    )
+    dialects: list[Path] = Field(
+        default_factory=list, description="Dialect tables of your own (YAML), beside those that come with it."
+    )
+    metrics: Literal["none", "old", "new", "both"] = Field(
+        default="none",
+        description="OpenTelemetry's client metrics beside otel_llm_*: as until September 2026 (old), as since (new).",
     )
 
 

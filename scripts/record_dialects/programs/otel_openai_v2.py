@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["openai<2", "httpx<0.28", "opentelemetry-instrumentation-openai-v2"]
+# dependencies = ["openai<2", "httpx<0.28", "opentelemetry-instrumentation-openai-v2==2.1b0"]
 # [tool.record]
 # dialect = "core_1_36"
 # scenarios = ["chat", "chat_stream", "tools", "embeddings", "error", "cached_reasoning"]

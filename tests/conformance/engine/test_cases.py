@@ -16,11 +16,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from otel_llm_collector.contract import Engine, Outcome, Signal
 from otel_llm_collector.engine import NOT_IN_NATIVE, load_engine
-from otel_llm_collector.engine.settings import PricesConfig, ProcessorsConfig
+from otel_llm_collector.engine.families import registered
+from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import MalformedRequest
-from otel_llm_semconv.metrics import METRICS
 
 START = 1_790_000_000_000_000_000
+METRICS = registered("both")
 TWINS = {
     "pure": lambda *sections: load_engine({"OTEL_LLM_ENGINE": "pure"}, *sections),
     "native": lambda *sections: load_engine({"OTEL_LLM_ENGINE": "native"}, *sections),
@@ -33,16 +34,20 @@ CASES = [
     for path in sorted((Path(__file__).parent / "cases").glob("*.yaml"))
     for case in yaml.safe_load(path.read_text())
     for twin in TWINS
-    if twin == "pure" or case.get("processors", {}).keys().isdisjoint(NOT_IN_NATIVE)
+    if twin == "pure" or ("genai" not in case and case.get("processors", {}).keys().isdisjoint(NOT_IN_NATIVE))
 ]
 
 
 @cache
-def engine_for(twin: str, processors: str = "{}", prices: str = "{}") -> Engine:
-    """An implementation set up for the sections `processors` and `prices`, given as JSON."""
+def engine_for(twin: str, processors: str = "{}", prices: str = "{}", genai: str = "{}") -> Engine:
+    """An implementation set up for the sections `processors`, `prices` and `genai`, given as JSON."""
     if twin == "native":
         pytest.importorskip("otel_llm_wire", reason="the engine in Rust is not built here; make native builds it")
-    return TWINS[twin](ProcessorsConfig.model_validate_json(processors), PricesConfig.model_validate_json(prices))
+    return TWINS[twin](
+        ProcessorsConfig.model_validate_json(processors),
+        PricesConfig.model_validate_json(prices),
+        GenAiConfig.model_validate_json(genai),
+    )
 
 
 @pytest.fixture(scope="module", params=TWINS)
@@ -127,7 +132,7 @@ def measured(outcome: Outcome) -> dict[str, float]:
 @pytest.mark.parametrize(("twin", "case"), CASES)
 def test_case(twin: str, case: dict[str, Any]) -> None:
     """The case's spans come out as it says."""
-    engine = engine_for(twin, json.dumps(case.get("processors", {})), json.dumps(case.get("prices", {})))
+    engine = engine_for(twin, *(json.dumps(case.get(section, {})) for section in ("processors", "prices", "genai")))
     outcome = engine.process(Signal.TRACES, request_of(case["spans"]))
     assert outcome.accepted == len(case["spans"])
     expect = case["expect"]
@@ -141,6 +146,7 @@ def test_case(twin: str, case: dict[str, Any]) -> None:
         assert sums.get(key) == pytest.approx(wanted, abs=1e-9), key
     if expect.get("metrics") == {}:
         assert sums == {}
+    assert sums.keys().isdisjoint(expect.get("absent", []))
     for reason, count in expect.get("notes", {}).items():
         assert outcome.notes[reason] == count
 
