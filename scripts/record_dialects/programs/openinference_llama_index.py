@@ -13,6 +13,8 @@ import sys
 
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
@@ -23,6 +25,7 @@ from openinference.instrumentation import using_attributes
 from openinference.instrumentation.llama_index import LlamaIndexInstrumentor
 from otlp import provider
 
+dispatcher = get_dispatcher(__name__)
 LlamaIndexInstrumentor().instrument(tracer_provider=provider())
 
 
@@ -42,7 +45,11 @@ class Best(BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        return sorted(nodes, key=lambda one: -one.score)[: self.top_n]
+        # As LlamaIndex's own rerankers say what they do.
+        dispatcher.event(ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=self.top_n, model_name=self.model))
+        kept = sorted(nodes, key=lambda one: -one.score)[: self.top_n]
+        dispatcher.event(ReRankEndEvent(nodes=kept))
+        return kept
 
 
 def model(**more: object) -> OpenAILike:

@@ -42,15 +42,15 @@ def agent() -> None:
             asked = [{"id": call.id, "type": "function", "function": function}]
             messages.append({"role": "assistant", "content": None, "tool_calls": asked})
             with handler.tool(call.function.name, tool_type="function", tool_call_id=call.id) as tool:
-                tool.tool_call_arguments = json.loads(call.function.arguments)
-                answer = tool.tool_call_result = ANSWERS[call.function.name].format(**tool.tool_call_arguments)
+                tool.arguments = json.loads(call.function.arguments)
+                answer = tool.tool_result = ANSWERS[call.function.name].format(**tool.arguments)
             messages.append({"role": "tool", "tool_call_id": call.id, "content": answer})
 
 
 def retrieval() -> None:
     with handler.retrieval() as found:
-        found.retrieval_query_text = QUESTION
-        found.retrieval_documents = [RetrievalDocument(id=name, score=score) for name, score, _ in DOCUMENTS]
+        found.query_text = QUESTION
+        found.documents = [RetrievalDocument(id=name, score=score) for name, score, _ in DOCUMENTS]
 
 
 def rerank() -> None:

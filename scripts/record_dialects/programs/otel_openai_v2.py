@@ -1,8 +1,8 @@
 # /// script
-# dependencies = ["openai<2", "httpx<0.28", "opentelemetry-instrumentation-openai-v2==2.1b0"]
+# dependencies = ["openai<2", "httpx<0.28", "opentelemetry-instrumentation-openai-v2==2.1b0", "opentelemetry-sdk==1.36.0"]
 # [tool.record]
 # dialect = "core_1_36"
-# scenarios = ["chat", "chat_stream", "tools", "embeddings", "error", "cached_reasoning"]
+# scenarios = ["chat", "chat_stream", "tools", "error", "cached_reasoning"]
 # ///
 """OpenTelemetry's earlier instrumentation of the openai client, with the conventions up to 1.36."""
 
