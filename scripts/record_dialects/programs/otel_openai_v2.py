@@ -1,5 +1,7 @@
 # /// script
-# dependencies = ["openai<2", "httpx<0.28", "opentelemetry-instrumentation-openai-v2==2.1b0", "opentelemetry-sdk==1.36.0"]
+# dependencies = [
+#   "openai<2", "httpx<0.28", "opentelemetry-instrumentation-openai-v2==2.1b0", "opentelemetry-sdk==1.36.0",
+# ]
 # [tool.record]
 # dialect = "core_1_36"
 # scenarios = ["chat", "chat_stream", "tools", "error", "cached_reasoning"]
