@@ -24,6 +24,7 @@ Table = Mapping[str, Any]
 Note = Callable[[str, int], None]
 
 _MAX_TREE_DEPTH = 16
+_EVENTS = "(events)"
 _EVENT_NAME = "event.name"  # what an event's own name is called among its attributes
 _NANO = 1e9
 _SHAPES = {"messages": shapes.messages, "documents": shapes.documents, "tools": shapes.tools}
@@ -39,6 +40,13 @@ class Normaliser:
         self._resource: list[list[str]] = table["resource"]
         self._dialects: dict[str, Table] = {one["dialect"]: one for one in table["dialects"]}
         self._order = {name: number for number, name in enumerate(self._dialects)}
+        self._rules = {
+            name: [(_needs(rule), rule) for rule in dialect["rules"]] for name, dialect in self._dialects.items()
+        }
+        self._trees = {
+            name: tuple({key.removesuffix("*") for needs, _ in rules for key in needs or () if key.endswith("*")})
+            for name, rules in self._rules.items()
+        }
         self._shapes = table["shapes"]
         self._keep_originals = keep_originals
         self._scope_cache: dict[str, tuple[str, ...]] = {}
@@ -75,9 +83,36 @@ class Normaliser:
         reading = _Reading(span, values, scope, resource, self._shapes)
         for name in spoken:
             reading.encoded_as(self._dialects[name]["encoded"])
-            for rule in self._dialects[name]["rules"]:
-                reading.apply(rule, name)
+            there = _there(values, self._trees[name], events=bool(span.events))
+            for needs, rule in self._rules[name]:
+                if needs is None or not needs.isdisjoint(there):
+                    reading.apply(rule, name)
         return reading.write(spoken, note, keep_originals=self._keep_originals, dialects=self._dialects)
+
+
+def _needs(rule: Table) -> frozenset[str] | None:
+    """The attributes and trees of which a rule needs one to do anything; None when it needs others than these."""
+    keys: set[str] = set()
+    for source in rule["from"]:
+        for part in source["fields"].values() if source["kind"] == "object" else [source]:
+            if part["kind"] in {"attribute", "tree"}:
+                keys.add(part["key"])
+            elif part["kind"] in {"event", "events"}:
+                keys.add(_EVENTS)
+            else:
+                return None
+    return frozenset(keys) or None
+
+
+def _there(values: Mapping[str, AnyValue], prefixes: tuple[str, ...], *, events: bool) -> set[str]:
+    """The attributes that are there, and the trees that have one."""
+    there = set(values)
+    for key in values:
+        if key.startswith(prefixes):
+            there.update(f"{prefix}*" for prefix in prefixes if key.startswith(prefix))
+    if events:
+        there.add(_EVENTS)
+    return there
 
 
 class _Reading:
@@ -98,6 +133,7 @@ class _Reading:
         self._encoding = ""  # "json" while each string of the dialect being tried is JSON
         self._plain: dict[str, Any] = {}
         self._trees: dict[str, Any] = {}
+        self._json: dict[str, Any] = {}  # what stands in attributes of which parts are asked for
 
     def encoded_as(self, encoding: str) -> None:
         """How the dialect that is tried next encodes its values."""
@@ -105,6 +141,7 @@ class _Reading:
             self._encoding = encoding
             self._plain.clear()
             self._trees.clear()
+            self._json.clear()
 
     def apply(self, rule: Table, dialect: str) -> None:
         """Try one rule."""
@@ -178,7 +215,7 @@ class _Reading:
     def _source(self, source: Table) -> Any:
         kind, key, path = source["kind"], source["key"], source["path"]
         if kind == "attribute":
-            value = self._get(key)
+            value = self._parsed(key) if path else self._get(key)
         elif kind == "object":
             fields = {name: self._source(one) for name, one in source["fields"].items()}
             value = {name: one for name, one in fields.items() if one is not None} or None
@@ -214,6 +251,21 @@ class _Reading:
                         self.problem(error.reason, key)
             self._plain[key] = found
         return self._plain[key]
+
+    def _parsed(self, key: str) -> Any:
+        """The value of an attribute; JSON in it is read, once. Raises `NotConvertibleError`."""
+        if key not in self._json:
+            value = self._get(key)
+            if isinstance(value, str) and looks_like_json(value):
+                try:
+                    value = parse(value)
+                except NotConvertibleError as error:
+                    value = error
+            self._json[key] = value
+        found = self._json[key]
+        if isinstance(found, NotConvertibleError):
+            raise found
+        return found
 
     def _tree(self, pattern: str) -> Any:
         """The attributes under `a.b.*` as nested lists and dicts."""
