@@ -1,4 +1,4 @@
-"""An OpenAI-compatible model server that needs no weights.
+"""A model server that speaks OpenAI's API, and enough of Anthropic's, and needs no weights.
 
 It answers extractively: of the sentences in the prompt's context it returns those that share most with the question.
 Offered tools it calls one after the other, each once, and answers from their results. Everything around the text is
@@ -19,7 +19,7 @@ import math
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ MODELS = {
     "o4-mini": "o4-mini-2025-04-16",
     "text-embedding-3-small": "text-embedding-3-small",
     "rerank-v3.5": "rerank-v3.5",
+    "claude-sonnet-4-5": "claude-sonnet-4-5-20250929",
 }
 REASONING = {"o4-mini": 64}  # tokens that a model thinks before each answer
 MAX_TEMPERATURE = 2
@@ -198,10 +199,98 @@ def create_app(model: Model) -> Starlette:
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/embeddings", embeddings, methods=["POST"]),
+            Route("/v1/messages", claude(model), methods=["POST"]),
             *(Route(path, rerank, methods=["POST"]) for path in ("/v1/rerank", "/v2/rerank")),
             Route("/v1/models", models),
         ]
     )
+
+
+def claude(model: Model) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint of Anthropic's messages."""
+
+    async def messages(request: Request) -> Response:
+        body = await _body(request)
+        problem = _problem(body)
+        if body is None or problem:
+            error = {"type": "invalid_request_error", "message": problem}
+            return JSONResponse({"type": "error", "error": error}, status_code=400)
+        completion = _complete(model, as_openai(body))
+        message = as_anthropic(completion)
+        if not body.get("stream"):
+            return JSONResponse(message)
+        return StreamingResponse(_anthropic_events(message), media_type="text/event-stream")
+
+    return messages
+
+
+def as_openai(body: dict[str, Any]) -> dict[str, Any]:
+    """A request of Anthropic's API as one of OpenAI's."""
+    messages: list[dict[str, Any]] = []
+    if body.get("system"):
+        messages.append({"role": "system", "content": body["system"]})
+    for message in body["messages"]:
+        parts = message["content"] if isinstance(message["content"], list) else []
+        calls = [
+            {"id": part["id"], "function": {"name": part["name"], "arguments": json.dumps(part["input"])}}
+            for part in parts
+            if part.get("type") == "tool_use"
+        ]
+        results = [part for part in parts if part.get("type") == "tool_result"]
+        messages += [{"role": "tool", "content": part.get("content")} for part in results]
+        if not results:
+            messages.append({**message, "tool_calls": calls} if calls else message)
+    tools = [
+        {"function": {"name": tool["name"], "parameters": tool.get("input_schema", {})}}
+        for tool in body.get("tools") or []
+    ]
+    return {"model": body["model"], "messages": messages, "tools": tools}
+
+
+def as_anthropic(completion: _Completion) -> dict[str, Any]:
+    """An answer as Anthropic's API gives it; its input tokens do not include the cached ones."""
+    text = "".join(completion.pieces)
+    content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+    for call in completion.tool_calls:
+        function = call["function"]
+        identity = call["id"].replace("call_", "toolu_")
+        content.append(
+            {"type": "tool_use", "id": identity, "name": function["name"], "input": json.loads(function["arguments"])}
+        )
+    cached = completion.usage["prompt_tokens_details"]["cached_tokens"]
+    usage = {
+        "input_tokens": completion.usage["prompt_tokens"] - cached,
+        "output_tokens": completion.usage["completion_tokens"],
+        "cache_read_input_tokens": cached,
+        "cache_creation_input_tokens": 0,
+    }
+    return {
+        "id": completion.id.replace("chatcmpl-", "msg_"),
+        "type": "message",
+        "role": "assistant",
+        "model": completion.model,
+        "content": content,
+        "stop_reason": "tool_use" if completion.tool_calls else "end_turn",
+        "stop_sequence": None,
+        "usage": usage,
+    }
+
+
+async def _anthropic_events(message: dict[str, Any]) -> AsyncIterator[str]:
+    """A message as the events of Anthropic's streams; texts only."""
+
+    def event(kind: str, **more: Any) -> str:
+        return f"event: {kind}\n{_event({'type': kind, **more})}"
+
+    started = {**message, "content": [], "stop_reason": None, "usage": {**message["usage"], "output_tokens": 1}}
+    yield event("message_start", message=started)
+    for index, block in enumerate(message["content"]):
+        yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
+        yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": block.get("text", "")})
+        yield event("content_block_stop", index=index)
+    usage = {"output_tokens": message["usage"]["output_tokens"]}
+    yield event("message_delta", delta={"stop_reason": message["stop_reason"], "stop_sequence": None}, usage=usage)
+    yield event("message_stop")
 
 
 async def embeddings(request: Request) -> Response:

@@ -187,6 +187,7 @@ def run(command: list[str], name: str, environment: Path, folder: Path) -> bool:
         "HOME": str(environment),
         "PYTHONPATH": str(HERE),
         "OPENAI_API_KEY": "none",
+        "ANTHROPIC_API_KEY": "none",
         "RECORDED_LIBRARY": name,
         "OTEL_EXPORTER_OTLP_ENDPOINT": address,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -197,6 +198,7 @@ def run(command: list[str], name: str, environment: Path, folder: Path) -> bool:
     }
     with model_server() as port:
         variables["OPENAI_BASE_URL"] = f"http://127.0.0.1:{port}/v1"
+        variables["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{port}"
         done = subprocess.run(
             command,
             env=variables,

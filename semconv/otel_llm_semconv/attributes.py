@@ -492,6 +492,9 @@ Known values: `no_usage`, `no_model`, `unknown_provider`, `unknown_model`, `unpr
 OTEL_LLM_DATA_ITEM_COUNT: Final = "otel_llm.data.item_count"
 """Items that a data processing step handled."""
 
+OTEL_LLM_DIALECT_CARRIED: Final = "otel_llm.dialect.carried"
+"""Attributes of those dialects that OpenTelemetry's now say as a whole; `a.*` stands for all that begin so."""
+
 OTEL_LLM_DIALECT_NAMES: Final = "otel_llm.dialect.names"
 """The dialects that the span's attributes were carried over from."""
 

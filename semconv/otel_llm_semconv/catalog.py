@@ -178,6 +178,7 @@ ATTRIBUTES: Final[dict[str, Known]] = {
     "otel_llm.cost.total": Known("double"),
     "otel_llm.cost.unknown_reason": Known("string", ("no_usage", "no_model", "unknown_provider", "unknown_model", "unpriced_unit", "inconsistent_usage")),
     "otel_llm.data.item_count": Known("int"),
+    "otel_llm.dialect.carried": Known("string[]"),
     "otel_llm.dialect.names": Known("string[]"),
     "otel_llm.dialect.problems": Known("string[]"),
     "otel_llm.dpo.beta": Known("double"),

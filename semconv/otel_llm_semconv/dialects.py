@@ -28,8 +28,8 @@ Table = dict[str, Any]
 """A compiled table: dict, list, str, int, float and bool alone."""
 
 _FILE_KEYS = {
-    "dialect", "title", "versions", "source", "precedence", "detect", "encoded", "attributes", "conversions", "moved",
-    "dropped", "content",
+    "dialect", "title", "versions", "source", "precedence", "detect", "encoded", "logs", "attributes", "conversions",
+    "moved", "dropped", "content",
 }  # fmt: skip
 _DETECT_KEYS = {"attributes", "scopes", "resource"}
 _RULE_KEYS = {
@@ -62,9 +62,9 @@ def compiled() -> Table:
 def compile_dialects(dialects: list[Table], common: Mapping[str, Any]) -> Table:
     """The tables of single dialects as one table, by precedence.
 
-    `markers`, `scopes` and `resource` say which dialects a span speaks; `dialects` holds the rules of each, in the
-    order in which they are tried; `shapes` is how messages, documents and tools are read; `content` names the
-    attributes of these dialects that hold what people or models wrote.
+    `markers`, `scopes` and `resource` say which dialects a span speaks, `logs` which log events are messages;
+    `dialects` holds the rules of each, in the order in which they are tried; `shapes` is how messages, documents and
+    tools are read; `content` names the attributes of these dialects that hold what people or models wrote.
     """
     ordered = sorted(dialects, key=lambda dialect: (dialect["precedence"], dialect["dialect"]))
     markers: dict[str, list[str]] = {}
@@ -75,9 +75,10 @@ def compile_dialects(dialects: list[Table], common: Mapping[str, Any]) -> Table:
         "markers": markers,
         "scopes": [[one, dialect["dialect"]] for dialect in ordered for one in dialect["detect"]["scopes"]],
         "resource": [[*one, dialect["dialect"]] for dialect in ordered for one in dialect["detect"]["resource"]],
+        "logs": {event: [one["dialect"], to] for one in reversed(ordered) for event, to in one["logs"].items()},
         "content": sorted({pattern for dialect in ordered for pattern in dialect["content"]}),
         "shapes": common.get("shapes", {}),
-        "dialects": [{key: value for key, value in one.items() if key != "detect"} for one in ordered],
+        "dialects": [{key: value for key, value in one.items() if key not in {"detect", "logs"}} for one in ordered],
     }
 
 
@@ -111,11 +112,20 @@ class _Reader:
             "precedence": int(raw.get("precedence", 0)),
             "detect": self._detect(raw.get("detect") or {}),
             "encoded": str(raw.get("encoded") or ""),
+            "logs": self._logs(raw.get("logs") or {}),
             "rules": rules,
-            "moved": sorted({*whole, *map(str, raw.get("moved") or [])} - self._registry.attributes.keys()),
+            "carried": sorted(whole - self._registry.attributes.keys()),
+            "moved": sorted(map(str, raw.get("moved") or [])),
             "dropped": sorted(map(str, raw.get("dropped") or [])),
             "content": sorted({*map(str, raw.get("content") or []), *self._content(rules)}),
         }
+
+    def _logs(self, raw: Mapping[str, Any]) -> dict[str, str]:
+        """Event name -> the attribute that says what the event's body says."""
+        for event, target in raw.items():
+            if target not in self._registry.attributes:
+                self._problem(f"{self._where}: logs: {event}", f"{target} is not in the registry; write one of its own")
+        return {str(event): str(target) for event, target in raw.items()}
 
     def _detect(self, raw: Mapping[str, Any]) -> Table:
         self._known(raw, _DETECT_KEYS, set(), f"{self._where}: detect")

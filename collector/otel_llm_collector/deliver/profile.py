@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,11 +19,14 @@ import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from otel_llm_semconv import attributes as attr
+from otel_llm_semconv.dialects import compiled
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from otel_llm_collector import limits
 
 _SHIPPED = resources.files("otel_llm_semconv") / "profiles"
+_ABOUT_DIALECTS = (attr.OTEL_LLM_DIALECT_NAMES, attr.OTEL_LLM_DIALECT_CARRIED)
 _SCALARS = ("string_value", "bool_value", "int_value", "double_value")
 
 
@@ -67,6 +71,9 @@ class Profile(BaseModel):
     keep: list[str] = Field(default_factory=list, description="Patterns of what stays, whatever else is said.")
     rename: dict[str, str] = Field(default_factory=dict, description="Pattern to new name or prefix.")
     drop: list[str] = Field(default_factory=list, description="Patterns of what goes.")
+    originals: Literal["keep", "drop"] = Field(
+        "keep", description="drop: what other dialects said in their own words goes where OpenTelemetry's say it, too."
+    )
     others: str = Field("keep", description="What no pattern names: keep, drop, or a new prefix such as x.*.")
     types: dict[str, Literal["int", "double"]] = Field(
         default_factory=dict, description="Pattern to type; a value that is no such number is dropped."
@@ -139,11 +146,15 @@ class CompiledProfile:
         """Edit one span; whether anything changed."""
         attributes: Any = span.attributes
         added = self._added(attributes, resource) if self._profile.add else {}
+        originals = _originals(attributes) if self._profile.originals == "drop" else None
         gone = []
         changed = bool(added)
         for index, one in enumerate(attributes):
             key = one.key
             name, kind = self._plans.get(key) or self._plan(key)
+            if originals is not None and originals.find(key) is not None:
+                gone.append(index)
+                continue
             if not name or key in added or (name != key and any(other.key == name for other in attributes)):
                 gone.append(index)
                 continue
@@ -221,6 +232,24 @@ class CompiledProfile:
         return moved
 
 
+def _originals(attributes: Any) -> _Patterns | None:
+    """The attributes of other dialects that a span says twice, or that only those dialects' own backends read."""
+    found = {one.key: one.value for one in attributes if one.key in _ABOUT_DIALECTS}
+    if not found:
+        return None
+    names, carried = (
+        tuple(one.string_value for one in found[key].array_value.values) if key in found else ()
+        for key in _ABOUT_DIALECTS
+    )
+    return _patterns_of(names, carried)
+
+
+@lru_cache(maxsize=limits.MAX_PROFILE_NAMES)
+def _patterns_of(names: tuple[str, ...], carried: tuple[str, ...]) -> _Patterns:
+    tables = [one for one in compiled()["dialects"] if one["dialect"] in names]
+    return _Patterns(dict.fromkeys([*carried, *(one for it in tables for one in (*it["moved"], *it["dropped"]))], ""))
+
+
 class _Patterns:
     """Names and prefixes (`a.*`), each with what it stands for; a name wins, then the longest prefix."""
 
@@ -242,6 +271,8 @@ class _Patterns:
 
 def _mentioned(profile: Profile) -> Iterable[str]:
     """Every name or prefix whose presence in a request can make a difference."""
+    if profile.originals == "drop":
+        yield attr.OTEL_LLM_DIALECT_NAMES
     for source in profile.add.values():
         yield from (*source.span, *source.as_json.values(), *([source.resource] if source.resource else []))
     for lifted in profile.root.values():

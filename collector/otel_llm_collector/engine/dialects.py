@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_llm_semconv import attributes as attr
 
 from otel_llm_collector.engine import shapes
-from otel_llm_collector.engine.values import NotConvertibleError, coerce, looks_like_json, parse, plain, put
+from otel_llm_collector.engine.values import NotConvertibleError, coerce, dump, looks_like_json, parse, plain, put
 from otel_llm_collector.limits import MAX_DIALECT_PROBLEMS
 
 Table = Mapping[str, Any]
@@ -48,6 +48,7 @@ class Normaliser:
             for name, rules in self._rules.items()
         }
         self._shapes = table["shapes"]
+        self._logs: Mapping[str, list[str]] = table["logs"]
         self._keep_originals = keep_originals
         self._scope_cache: dict[str, tuple[str, ...]] = {}
 
@@ -88,6 +89,27 @@ class Normaliser:
                 if needs is None or not needs.isdisjoint(there):
                     reading.apply(rule, name)
         return reading.write(spoken, note, keep_originals=self._keep_originals, dialects=self._dialects)
+
+    def normalise_log(self, record: Any, scope: Any, resource: Any, note: Note) -> bool:
+        """Say what a log event of one message says under OpenTelemetry's current name; its body stays."""
+        event = record.event_name or next(
+            (one.value.string_value for one in record.attributes if one.key == _EVENT_NAME), ""
+        )
+        if event not in self._logs:
+            return False
+        values = {one.key: one.value for one in record.attributes}
+        dialect, target = self._logs[event]
+        reading = _Reading(record, values, scope, resource, self._shapes)
+        body = plain(record.body)
+        if target not in values and isinstance(body, dict):
+            messages = shapes.messages({_EVENT_NAME: event, **body}, "user", self._shapes)
+            if messages:
+                reading.made[target] = dump(messages)
+                reading.spoke[dialect] = None
+        for needs, rule in self._rules[dialect]:
+            if needs is not None and not needs.isdisjoint(values):
+                reading.apply(rule, dialect)
+        return reading.write([dialect], note, keep_originals=True, dialects=self._dialects)
 
 
 def _needs(rule: Table) -> frozenset[str] | None:
@@ -319,7 +341,10 @@ class _Reading:
             self.made[attr.OTEL_LLM_DIALECT_PROBLEMS] = list(self.problems)
         if not self.made:
             return False
-        gone = set() if keep_originals else self._gone(dialects[name] for name in spoken)
+        carried = [key for name in self.spoke for key in dialects[name]["carried"] if key in self.carried]
+        gone = set() if keep_originals else self._gone(carried, [dialects[name] for name in spoken])
+        if carried and keep_originals:
+            self.made[attr.OTEL_LLM_DIALECT_CARRIED] = list(dict.fromkeys(carried))
         replaced = gone | (self.made.keys() & self.values.keys())
         if replaced:
             kept = [one for one in self.span.attributes if one.key not in replaced]
@@ -333,13 +358,9 @@ class _Reading:
             self.values[key] = added.value
         return True
 
-    def _gone(self, dialects: Iterable[Table]) -> set[str]:
+    def _gone(self, carried: list[str], dialects: Iterable[Table]) -> set[str]:
         """The attributes that leave when originals are not wanted: carried whole, or noise."""
-        patterns = [
-            pattern
-            for dialect in dialects
-            for pattern in (*dialect["dropped"], *(one for one in dialect["moved"] if one in self.carried))
-        ]
+        patterns = [*carried, *(one for dialect in dialects for one in (*dialect["moved"], *dialect["dropped"]))]
         return {key for key in self.values if any(_begins(key, pattern) or key == pattern for pattern in patterns)}
 
 

@@ -44,6 +44,7 @@ class NativeEngine:
             Signal.METRICS: otel_llm_wire.metric_points,
             Signal.LOGS: otel_llm_wire.log_records,
         }
+        self._for_reference = [_EVALUATION, *(event.encode() for event in dialects["logs"])]
         self.handed_back = 0
 
     def process(self, signal: Signal, request: bytes) -> Outcome:
@@ -62,8 +63,8 @@ class NativeEngine:
         return Outcome(payload, accepted, counters=counters, histograms=histograms, notes=notes)
 
     def _counted(self, signal: Signal, request: bytes) -> Outcome | None:
-        if signal is Signal.LOGS and _EVALUATION in request:
-            return None  # measured by the reference
+        if signal is Signal.LOGS and any(needle in request for needle in self._for_reference):
+            return None  # measured, or carried over, by the reference
         accepted = self._count[signal](request)
         return None if accepted is None else Outcome(request if accepted else b"", accepted)
 

@@ -127,8 +127,7 @@ class PureEngine:
             changed |= _write(genai, price, more)
             if not genai.is_wrapper:
                 _measure(service, genai, price, more, state)
-                if self._family != "none":
-                    families.measure(self._family, service, genai, state)
+                families.measure(self._family, service, genai, state)
         if self._content is not None:
             changed |= self._apply_content(request, state)
         return changed
@@ -145,7 +144,7 @@ class PureEngine:
         return changed
 
     def _logs(self, request: ExportLogsServiceRequest, state: _Pass) -> bool:
-        """Refuse what has ids of a wrong length; measure evaluations; apply the content rules; count."""
+        """Refuse ids of a wrong length; carry message events over; measure evaluations; apply content rules; count."""
         found: dict[str, int] = {}
         rules = self._content
         changed = False
@@ -154,7 +153,9 @@ class PureEngine:
             for scope_logs in resource_logs.scope_logs:
                 changed |= _remove_bad_records(scope_logs.log_records, state)
                 state.accepted += len(scope_logs.log_records)
+                scope, resource = scope_logs.scope, resource_logs.resource
                 for record in scope_logs.log_records:
+                    changed |= self._normaliser.normalise_log(record, scope, resource, state.note)
                     _measure_evaluation(service, of_record(record), state)
                     if rules is not None:
                         changed |= rules.log(record, found)

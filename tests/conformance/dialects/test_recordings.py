@@ -160,7 +160,8 @@ def about(library: str) -> dict[str, Any]:
 
 def reference(scenario: str) -> str:
     """The library whose spans of a scenario are OpenTelemetry's own."""
-    return "otel_openai" if (DATA / "otel_openai" / f"{scenario}.json").exists() else "otel_native"
+    own = ("otel_openai", "otel_anthropic", "otel_native")
+    return next(library for library in own if (DATA / library / f"{scenario}.json").exists())
 
 
 def known(library: str, scenario: str) -> dict[str, str]:

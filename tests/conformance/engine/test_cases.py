@@ -101,6 +101,10 @@ def request_of(spans: list[dict[str, Any]]) -> bytes:
         span.status.code = 2 if one.get("status") == "error" else 0
         for key, plain in one["attributes"].items():
             span.attributes.add(key=key).value.CopyFrom(any_value(plain))
+        for happened in one.get("events", []):
+            event = span.events.add(name=happened["name"])
+            for key, plain in happened["attributes"].items():
+                event.attributes.add(key=key).value.CopyFrom(any_value(plain))
     return request.SerializeToString()
 
 

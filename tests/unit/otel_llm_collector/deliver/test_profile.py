@@ -240,3 +240,31 @@ def test_no_span_is_lost_and_no_attribute_stands_twice(given_spans: list[dict[st
     for span in found:
         keys = [one.key for one in span.attributes]
         assert len(keys) == len(set(keys))
+
+
+def test_originals_leave_where_they_were_carried() -> None:
+    """What a dialect said and OpenTelemetry's names repeat goes, its noise too; what was not carried stays."""
+    span = {
+        "openinference.span.kind": "LLM",
+        "llm.token_count.prompt": 10,
+        "llm.token_count.completion": "many",
+        "llm.input_messages.0.message.content": "hi",
+        "input.mime_type": "text/plain",
+        "gen_ai.usage.input_tokens": 10,
+        "otel_llm.dialect.names": ["openinference"],
+        "otel_llm.dialect.carried": ["llm.token_count.prompt", "llm.input_messages.*"],
+    }
+    (kept,) = spans(profile(originals="drop").compiled().apply(request(span)))
+    assert set(kept) == {
+        "openinference.span.kind",
+        "llm.token_count.completion",
+        "gen_ai.usage.input_tokens",
+        "otel_llm.dialect.names",
+        "otel_llm.dialect.carried",
+    }
+
+
+def test_originals_of_a_span_of_no_dialect() -> None:
+    """A request in which no span was normalised keeps its very bytes."""
+    payload = request({"llm.token_count.prompt": 10})
+    assert profile(originals="drop").compiled().apply(payload) == payload

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from otel_llm_collector.contract import Outcome, Signal
@@ -196,3 +197,47 @@ def test_bytes_and_empty_values_are_nobodys() -> None:
     span.attributes.add(key="openinference.span.kind").value.CopyFrom(AnyValue())
     span.attributes.add(key="llm.model_name").value.bytes_value = b"\xff"
     assert ENGINE.process(Signal.TRACES, request.SerializeToString()).accepted == 1
+
+
+def logged(event: str, body: Any, *, named: bool = True) -> dict[str, Any]:
+    """A log event of OpenTelemetry 1.36 after the engine; `named` puts its name in the record's own field."""
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add(trace_id=b"t" * 16, span_id=b"s" * 8)
+    record.attributes.add(key="gen_ai.system").value.string_value = "openai"
+    if named:
+        record.event_name = event
+    else:
+        record.attributes.add(key="event.name").value.string_value = event
+    for key, value in body.items():
+        put_any(record.body.kvlist_value.values.add(key=key).value, value)
+    outcome = ENGINE.process(Signal.LOGS, request.SerializeToString())
+    out = ExportLogsServiceRequest.FromString(outcome.payload).resource_logs[0].scope_logs[0].log_records[0]
+    assert plain(out.body) == body
+    return {one.key: plain(one.value) for one in out.attributes}
+
+
+def put_any(target: AnyValue, value: Any) -> None:
+    """Write a nested value."""
+    if isinstance(value, dict):
+        target.kvlist_value.SetInParent()
+        for key, one in value.items():
+            put_any(target.kvlist_value.values.add(key=key).value, one)
+    else:
+        put(target, value)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_message_event_says_its_message_in_current_words(named: bool) -> None:
+    """A log event of 1.36 has its message and provider under today's names beside its body, which stays."""
+    out = logged("gen_ai.user.message", {"content": "Hi"}, named=named)
+    assert json.loads(out["gen_ai.input.messages"]) == [{"role": "user", "parts": [{"type": "text", "content": "Hi"}]}]
+    assert out["gen_ai.provider.name"] == "openai"
+    out = logged("gen_ai.choice", {"finish_reason": "stop", "message": {"content": "Hello"}}, named=named)
+    assert json.loads(out["gen_ai.output.messages"]) == [
+        {"role": "assistant", "parts": [{"type": "text", "content": "Hello"}], "finish_reason": "stop"}
+    ]
+
+
+def test_other_log_events_are_left_alone() -> None:
+    """An event that is no message of 1.36 gets nothing."""
+    assert set(logged("my.event", {"content": "Hi"})) == {"gen_ai.system"}
