@@ -15,6 +15,7 @@ from otel_llm_collector.measure.promql.values import QueryError
 Histograms = npt.NDArray[np.object_]  # NativeHistogram or None
 
 _DROPPED_WITH_THE_NAME = frozenset({METRIC_NAME, "__type__", "__unit__"})
+_LAST_DROPPED = max(_DROPPED_WITH_THE_NAME)
 _TWICE = "vector cannot contain metrics with the same labelset"
 
 
@@ -113,6 +114,8 @@ def no_histograms(shape: tuple[int, ...]) -> Histograms:
 
 def without_name(labels: Labels) -> Labels:
     """The labels without the metric's name, type and unit."""
+    if labels and labels[0][0] == METRIC_NAME and (len(labels) == 1 or labels[1][0] > _LAST_DROPPED):
+        return labels[1:]  # they are sorted, so nothing else is to go
     return tuple(pair for pair in labels if pair[0] not in _DROPPED_WITH_THE_NAME)
 
 

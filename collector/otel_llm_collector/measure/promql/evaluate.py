@@ -34,7 +34,7 @@ from otel_llm_collector.measure.promql.syntax import (
     children,
 )
 from otel_llm_collector.measure.promql.values import LimitError, QueryError, TimedOut
-from otel_llm_collector.measure.promql.windows import as_series, bunches, newest, pick, without_stale
+from otel_llm_collector.measure.promql.windows import as_series, bunches, newest, pick
 
 # Functions whose answer changes with the step though what they are given does not.
 _MOVES_WITH_TIME = frozenset(
@@ -250,8 +250,7 @@ class Evaluator:
             return self._subquery(found)
         if not isinstance(found, Selector) or found.range_ms is None:
             raise QueryError(f"not a range vector: {expr}")
-        series = without_stale(self.series(found, found.range_ms))
-        return Range(series, self.moments(found.when), found.range_ms)
+        return Range(self.series(found, found.range_ms), self.moments(found.when), found.range_ms)
 
     def _subquery(self, expr: Subquery) -> Range:
         ends = self.moments(expr.when)

@@ -54,7 +54,9 @@ def _over_time(evaluator: Evaluator, call: Call) -> Block:
             found.labels = [without_name(labels) for labels in found.labels]
         else:
             found.unnamed = np.ones(len(found.labels), np.bool_)
-    if not evaluator.options.late_names:
+    inner = bare(argument)
+    one_name = isinstance(inner, Selector) and inner.metric != ""  # then no two series are the same
+    if not evaluator.options.late_names and not one_name:
         refuse_twins(found.labels)
     return found
 
@@ -65,13 +67,17 @@ def _each_window(evaluator: Evaluator, call: Call, selected: Range, parameter: F
     values = np.empty((len(selected.series), grid.count))
     present = np.zeros(values.shape, np.bool_)
     plain = [row for row, one in enumerate(selected.series) if one.histograms is None]
-    for bunch in bunches([selected.series[row] for row in plain]):
-        rows = np.array(plain, np.intp)[bunch.rows]
+    dense = call.name in over_time.DENSE
+    all_rows = np.array(plain, np.intp)
+    for bunch in bunches([selected.series[row] for row in plain], stale=False):
+        rows = all_rows[bunch.rows]
         done = 0
-        for part in windows(bunch, selected.ends, grid.times, selected.length_ms):
+        for part in windows(bunch, selected.ends, grid.times, selected.length_ms, dense=dense):
             chunk = rows[done : done + len(part.bunch.rows)]
-            values[chunk], present[chunk] = function(part, parameter)
             done += len(chunk)
+            beside = len(chunk) == int(chunk[-1]) - int(chunk[0]) + 1  # a slice is written faster than single rows
+            target = slice(int(chunk[0]), int(chunk[-1]) + 1) if beside else chunk
+            values[target], present[target] = function(part, parameter)
     unnamed = None if selected.unnamed is None else np.array(selected.unnamed, np.bool_)
     block = Block([one.labels for one in selected.series], values, present, None, unnamed)
     if len(plain) < len(selected.series):
@@ -81,6 +87,8 @@ def _each_window(evaluator: Evaluator, call: Call, selected: Range, parameter: F
 
 
 def _hint_at_gauges(evaluator: Evaluator, found: Block, argument: Expr) -> None:
+    if found.labels and isinstance(argument, Selector) and argument.metric.endswith(_COUNTER_ENDINGS):
+        return
     with_floats = np.flatnonzero(found.floats.any(axis=1)).tolist()
     names = {dict(found.labels[row]).get(METRIC_NAME, "") for row in with_floats}
     for name in sorted(names):
@@ -92,7 +100,7 @@ def _hint_at_gauges(evaluator: Evaluator, found: Block, argument: Expr) -> None:
 def _absent_over_time(evaluator: Evaluator, call: Call) -> Block:
     selected = evaluator.range(call.arguments[0])
     present = np.zeros(evaluator.grid.count, np.bool_)
-    for bunch in bunches(selected.series):
+    for bunch in bunches(selected.series, stale=False):
         for part in windows(bunch, selected.ends, evaluator.grid.times, selected.length_ms):
             present |= (part.counts > 0).any(axis=0)
     return _absence(call.arguments[0], present)

@@ -28,7 +28,7 @@ from otel_llm_collector.measure.promql.native import (
 from otel_llm_collector.measure.promql.notes import Notebook
 from otel_llm_collector.measure.promql.storage import METRIC_NAME, Floats, SeriesSlice
 from otel_llm_collector.measure.promql.syntax import Call, Expr
-from otel_llm_collector.measure.promql.windows import bunches, windows
+from otel_llm_collector.measure.promql.windows import bunches, fresh, windows
 
 if TYPE_CHECKING:
     from otel_llm_collector.measure.promql.evaluate import Evaluator, Range
@@ -94,7 +94,7 @@ def fill(
     block.histograms = no_histograms(block.values.shape)
     position = 1 if call.name == "quantile_over_time" else 0
     for row in rows:
-        series = selected.series[row]
+        series = fresh(selected.series[row])
         low, high = _bounds(series, selected)
         metric = dict(series.labels).get(METRIC_NAME, "")
         argument = call.arguments[position]

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from otel_llm_collector.measure.promql.storage import Flags, Floats, Integers
-from otel_llm_collector.measure.promql.windows import Windows, pick
+from otel_llm_collector.measure.promql.windows import Windows, pick, stretches
 
 Found = tuple[Floats, Flags]
 Parameter = Floats  # a scalar argument, one value per step; NaN where the function takes none
 Function = Callable[[Windows, Parameter], Found]
 
 _CLOSE = 1.1  # a window's edge is close to a sample if not farther than this many average distances between samples
-_SORTED_CELLS = 1 << 22
 
 
 def add(sums: Floats, compensation: Floats, value: Floats) -> tuple[Floats, Floats]:
@@ -51,15 +51,29 @@ def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Found
     sampled = (last_at - first_at) / 1000
     average = sampled / np.maximum(windows.counts - 1, 1)
     to_start = np.where(to_start >= average * _CLOSE, average / 2, to_start)
-    if counter:
-        # A counter was not below zero: it is not extrapolated beyond where it would have been zero.
-        to_zero = sampled * (first / change)
-        to_start = np.where((change > 0) & (first >= 0) & (to_zero < to_start), to_zero, to_start)
     to_end = np.where(to_end >= average * _CLOSE, average / 2, to_end)
-    factor = (sampled + to_start + to_end) / sampled
-    if per_second:
-        factor = factor / (windows.range_ms / 1000)
-    return change * factor, _at_least(windows, 2)
+    seconds = windows.range_ms / 1000 if per_second else 1.0
+    result = change * ((sampled + to_start + to_end) / sampled / seconds)
+    if counter:
+        rows = _near_zero(first, change, to_start, sampled)
+        if len(rows):
+            # A counter was not below zero: it is not extrapolated beyond where it would have been zero.
+            gap, known, rest = (one if len(one) == 1 else one[rows] for one in (to_start, sampled, to_end))
+            to_zero = known * (first[rows] / change[rows])
+            sooner = (change[rows] > 0) & (first[rows] >= 0) & (to_zero < gap)
+            factor = (known + np.where(sooner, to_zero, gap) + rest) / known / seconds
+            result[rows] = change[rows] * factor
+    return result, _at_least(windows, 2)
+
+
+def _near_zero(first: Floats, change: Floats, to_start: Floats, sampled: Floats) -> npt.NDArray[np.intp]:
+    """The rows where some window's counter may have been zero within the stretch that is extrapolated."""
+    if not first.size:
+        return np.zeros(0, np.intp)
+    with_samples = sampled > 0
+    shortest = np.min(sampled, initial=np.inf, where=with_samples)
+    longest = np.max(to_start, initial=0.0, where=with_samples)
+    return np.flatnonzero(~(first.min(axis=1) * shortest > change.max(axis=1) * longest))
 
 
 def _add_resets(windows: Windows, change: Floats) -> None:
@@ -73,12 +87,9 @@ def _add_resets(windows: Windows, change: Floats) -> None:
     lost[:, 1:] = np.where(fell[rows], values[rows, :-1], 0.0)
     low = windows.low if len(windows.low) == 1 else windows.low[rows]
     high = windows.high if len(windows.high) == 1 else windows.high[rows]
-    total = np.zeros((len(rows), len(windows.ends)))
-    for offset in range(1, int((high - low).max(initial=0))):
-        index = low + offset
-        inside = index < high
-        total += np.where(inside, pick(lost, index), 0.0)
-    change[rows] += total
+    first = np.minimum(low + 1, high)  # the first sample of a window was not reset inside it
+    values, inside = stretches(lost, first, high)
+    change[rows] += np.where(inside, values, 0.0).sum(axis=-1)
 
 
 def _rate(windows: Windows, _: Parameter) -> Found:
@@ -106,49 +117,44 @@ def _idelta(windows: Windows, _: Parameter) -> Found:
 # Sums
 
 
+def total(values: Floats, inside: Flags) -> Floats:
+    """The sum over the last axis of what is `inside`: neighbours are added in pairs until one is left."""
+    sums = np.where(inside, values, 0.0)
+    rest = np.zeros_like(sums)
+    while (width := sums.shape[-1]) > 1:
+        if width % 2:
+            pad = [(0, 0)] * (sums.ndim - 1) + [(0, 1)]
+            sums, rest = np.pad(sums, pad), np.pad(rest, pad)
+        sums, rest = add(sums[..., ::2], rest[..., ::2] + rest[..., 1::2], sums[..., 1::2])
+    if not width:
+        return np.zeros(sums.shape[:-1])
+    found: Floats = np.where(np.isinf(sums), sums, sums + rest)[..., 0]
+    return found
+
+
+def _mean(values: Floats, inside: Flags, counts: Floats) -> Floats:
+    average = total(values, inside) / counts
+    if np.isfinite(average).all():
+        return average
+    # The sum does not fit where the average may: divide first.
+    return np.where(np.isfinite(average), average, total(values / counts[..., None], inside))
+
+
 def _sum(windows: Windows, _: Parameter) -> Found:
-    sums = np.zeros(_shape(windows))
-    compensation = np.zeros_like(sums)
-    for inside, index in windows.each():
-        sums, compensation = add(sums, compensation, np.where(inside, windows.value(index), 0.0))
-    return np.where(np.isinf(sums), sums, sums + compensation), _at_least(windows, 1)
+    return total(*windows.stretches()), _at_least(windows, 1)
 
 
 def _avg(windows: Windows, _: Parameter) -> Found:
-    """The mean from the sum; where the sum would overflow, a running mean from there on."""
-    sums = np.zeros(_shape(windows))
-    compensation = np.zeros_like(sums)
-    means = np.zeros_like(sums)
-    running = np.zeros(sums.shape, np.bool_)
-    for position, (inside, index) in enumerate(windows.each()):
-        value = windows.value(index)
-        count = position + 1.0
-        new_sums, new_compensation = add(sums, compensation, value)
-        over = inside & ~running & np.isinf(new_sums) & (position > 0)
-        means = np.where(over, sums / max(position, 1), means)
-        compensation = np.where(over, compensation / max(position, 1), compensation)
-        running = running | over
-        share = position / count
-        new_means, mean_compensation = add(share * means, share * compensation, value / count)
-        summing = inside & ~running
-        means = np.where(inside & running, new_means, means)
-        sums = np.where(summing, new_sums, sums)
-        compensation = np.where(summing, new_compensation, np.where(inside & running, mean_compensation, compensation))
-    counts = np.maximum(windows.counts, 1)
-    return np.where(running, means + compensation, sums / counts + compensation / counts), _at_least(windows, 1)
+    counts = np.maximum(windows.counts, 1).astype(np.float64)
+    return _mean(*windows.stretches(), counts), _at_least(windows, 1)
 
 
 def _variance(windows: Windows, _: Parameter) -> Found:
-    shape = _shape(windows)
-    mean, mean_rest, aux, aux_rest = (np.zeros(shape) for _ in range(4))
-    for position, (inside, index) in enumerate(windows.each()):
-        value = windows.value(index)
-        delta = value - (mean + mean_rest)
-        new_mean, new_rest = add(mean, mean_rest, delta / (position + 1.0))
-        new_aux, new_aux_rest = add(aux, aux_rest, delta * (value - (new_mean + new_rest)))
-        mean, mean_rest = np.where(inside, new_mean, mean), np.where(inside, new_rest, mean_rest)
-        aux, aux_rest = np.where(inside, new_aux, aux), np.where(inside, new_aux_rest, aux_rest)
-    return (aux + aux_rest) / np.maximum(windows.counts, 1), _at_least(windows, 1)
+    values, inside = windows.stretches()
+    counts = np.maximum(windows.counts, 1).astype(np.float64)
+    away = values - windows.value(windows.low)[..., None]  # exactly 0 where all are the same
+    away = away - _mean(away, inside, counts)[..., None]
+    return total(away * away, inside) / counts, _at_least(windows, 1)
 
 
 def _deviation(windows: Windows, parameter: Parameter) -> Found:
@@ -158,19 +164,13 @@ def _deviation(windows: Windows, parameter: Parameter) -> Found:
 
 def _regression(windows: Windows, origin: Integers) -> tuple[Floats, Floats]:
     """Slope and value at `origin` of the straight line through the samples of each window."""
-    shape = _shape(windows)
-    names = ("x", "y", "xy", "xx")
-    sums = {name: (np.zeros(shape), np.zeros(shape)) for name in names}
-    for inside, index in windows.each():
-        y = np.where(inside, windows.value(index), 0.0)
-        x = np.where(inside, (windows.time(index) - origin) / 1000, 0.0)
-        for name, term in zip(names, (x, y, x * y, x * x), strict=True):
-            sums[name] = add(*sums[name], term)
-    x, y, xy, xx = (total + compensation for total, compensation in sums.values())
+    y, inside = windows.stretches()
+    x = (windows.stretched_times() - origin[..., None]) / 1000
+    sum_x, sum_xx = total(x, inside), total(x * x, inside)
+    sum_y, sum_xy = total(y, inside), total(x * y, inside)
     count = np.maximum(windows.counts, 1)
-    slope = (xy - x * y / count) / (xx - x * x / count)
-    intercept = y / count - slope * x / count
-    return _unless_constant(windows, slope, intercept)
+    slope = (sum_xy - sum_x * sum_y / count) / (sum_xx - sum_x * sum_x / count)
+    return _unless_constant(windows, slope, sum_y / count - slope * sum_x / count)
 
 
 def _unless_constant(windows: Windows, slope: Floats, intercept: Floats) -> tuple[Floats, Floats]:
@@ -211,19 +211,14 @@ def _last(windows: Windows, _: Parameter) -> Found:
     return windows.value(windows.high - 1), _at_least(windows, 1)
 
 
-def _extreme(windows: Windows, choose: Callable[[Floats, Floats], Floats]) -> Found:
-    best = windows.value(windows.low)
-    for inside, index in windows.each():
-        best = np.where(inside, choose(best, windows.value(index)), best)
-    return best, _at_least(windows, 1)
-
-
 def _max(windows: Windows, _: Parameter) -> Found:
-    return _extreme(windows, np.fmax)
+    values, inside = windows.stretches()
+    return np.fmax.reduce(np.where(inside, values, np.nan), axis=-1, initial=np.nan), _at_least(windows, 1)
 
 
 def _min(windows: Windows, _: Parameter) -> Found:
-    return _extreme(windows, np.fmin)
+    values, inside = windows.stretches()
+    return np.fmin.reduce(np.where(inside, values, np.nan), axis=-1, initial=np.nan), _at_least(windows, 1)
 
 
 def _differences(windows: Windows, differs: Callable[[Floats, Floats], Flags]) -> Integers:
@@ -245,24 +240,8 @@ def _changes(windows: Windows, _: Parameter) -> Found:
 
 
 def _quantile(windows: Windows, parameter: Parameter) -> Found:
-    present = _at_least(windows, 1)
-    result = np.full(present.shape, np.nan)
-    rows = max(1, _SORTED_CELLS // max(int(windows.counts.max(initial=0)) * len(windows.ends), 1))
-    for start in range(0, len(result), rows):
-        part = slice(start, start + rows)
-        low = windows.low if len(windows.low) == 1 else windows.low[part]
-        high = windows.high if len(windows.high) == 1 else windows.high[part]
-        result[part] = _quantiles_of(windows.bunch.values[part], low, high, parameter)
-    return result, present
-
-
-def _quantiles_of(values: Floats, low: Integers, high: Integers, q: Parameter) -> Floats:
-    longest = int((high - low).max(initial=0))
-    index = low[:, :, None] + np.arange(longest)
-    inside = index < high[:, :, None]
-    index = np.minimum(index, max(values.shape[1] - 1, 0))
-    stretch = values[:, index[0]] if len(index) == 1 else values[np.arange(len(values))[:, None, None], index]
-    return quantile(stretch, np.broadcast_to(inside, stretch.shape), q)
+    values, inside = windows.stretches()
+    return quantile(values, np.broadcast_to(inside, values.shape), parameter), _at_least(windows, 1)
 
 
 def quantile(values: Floats, inside: Flags, q: Parameter) -> Floats:
@@ -288,6 +267,14 @@ def quantile(values: Floats, inside: Flags, q: Parameter) -> Floats:
     result = np.where(q < 0, -np.inf, np.where(q > 1, np.inf, result))
     return np.where(np.isnan(q) | (counts == 0), np.nan, result)
 
+
+# Those that look at every sample of every window, not only at some.
+DENSE = frozenset(
+    {
+        *("avg_over_time", "deriv", "max_over_time", "min_over_time", "predict_linear", "quantile_over_time"),
+        *("stddev_over_time", "stdvar_over_time", "sum_over_time"),
+    }
+)
 
 FUNCTIONS: dict[str, Function] = {
     "avg_over_time": _avg,

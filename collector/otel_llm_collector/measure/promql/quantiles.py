@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ Index = npt.NDArray[np.intp]
 _BUCKET = "le"
 _SMALL = 1e-12  # counts that differ by less than this part of them are the same
 _TINY = 2.2250738585072014e-308
-_CHUNK_CELLS = 1 << 20
+_CHUNK_CELLS = 1 << 18
 
 
 @dataclass(slots=True)
@@ -110,22 +111,26 @@ def _sorted_out(evaluator: Evaluator, block: Block, argument: Expr) -> _Input:
     late = evaluator.options.late_names
     by_labels: dict[Labels, _Classic] = {}
     floats = block.floats
-    buckets = np.zeros_like(floats)
-    some = frozenset(np.flatnonzero(floats.any(axis=1)).tolist())
-    for row, labels in enumerate(block.labels):
-        if row not in some:
-            continue
-        have = dict(labels)
-        bound = _bound(have.get(_BUCKET, ""))
+    buckets = floats if floats is not block.present else floats.copy()
+    place = 0  # of `le` among the labels; where it was in the last series
+    for row in np.flatnonzero(floats.any(axis=1)).tolist():
+        labels = block.labels[row]
+        if place >= len(labels) or labels[place][0] != _BUCKET:
+            place = next((at for at, (name, _) in enumerate(labels) if name == _BUCKET), len(labels))
+        written = labels[place][1] if place < len(labels) else ""
+        bound = _bound(written)
         if bound is None:
-            metric = have.get(METRIC_NAME, "") if late else ""
-            message = f'bucket label "le" is missing or has a malformed value of "{have.get(_BUCKET, "")}"'
+            metric = dict(labels).get(METRIC_NAME, "") if late else ""
+            message = f'bucket label "le" is missing or has a malformed value of "{written}"'
             evaluator.notebook.warn(_about(message, metric), argument)
+            buckets[row] = False
             continue
-        rest = tuple(pair for pair in labels if pair[0] != _BUCKET)
-        by_labels.setdefault(rest, _Classic(rest)).rows.append((bound, row))
-        buckets[row] = floats[row]
-    natives = block.natives
+        rest = labels[:place] + labels[place + 1 :]
+        classic = by_labels.get(rest)
+        if classic is None:
+            classic = by_labels[rest] = _Classic(rest)
+        classic.rows.append((bound, row))
+    natives = block.natives if block.histograms is not None else np.zeros((0, 0), np.bool_)
     if natives.any():
         _drop_both_kinds(evaluator, block, by_labels, _Input([], buckets, natives), argument)
     return _Input(list(by_labels.values()), buckets, natives)
@@ -149,6 +154,7 @@ def _drop_both_kinds(
             given.buckets[np.ix_(np.array(rows, np.intp), np.flatnonzero(both))] = False
 
 
+@lru_cache(maxsize=4096)
 def _bound(text: str) -> float | None:
     if not text or "_" in text or text != text.strip():
         return None
@@ -257,9 +263,9 @@ class _Fixes:
 
 def _rising(bounds: Floats, counts: Floats, fixes: _Fixes, steps: Integers) -> Floats:
     """The counts made to rise from bucket to bucket; what differs by rounding only is made the same."""
-    upper = counts[:, 1:]
-    change = upper - counts[:, :-1]
-    if not ((change != 0) & (change < _SMALL * 2.5 * np.abs(upper) + _TINY)).any():
+    change = counts[:, 1:] - counts[:, :-1]
+    least = _SMALL * 2.5 * float(np.max(counts, initial=0.0)) + _TINY
+    if np.count_nonzero(change < least) == np.count_nonzero(change == 0) and not np.isnan(least):
         return counts
     fixed = counts.copy()
     changed = np.zeros((counts.shape[0], counts.shape[2]), np.bool_)

@@ -15,6 +15,7 @@ from otel_llm_collector.measure.promql.parser import parse_expression
 from otel_llm_collector.measure.promql.storage import Storage
 from otel_llm_collector.measure.promql.syntax import Aggregation, Binary, Call, Expr, Type, bare
 from otel_llm_collector.measure.promql.values import Matrix, QueryError, Result, Sample, Scalar, Series, String, Vector
+from otel_llm_collector.measure.promql.windows import fresh
 
 DEFAULTS = Options()
 
@@ -109,7 +110,7 @@ def _selected(evaluator: Evaluator, expr: Expr) -> list[Series]:
     chosen = evaluator.range(expr)
     end = int(chosen.ends[0])
     found = []
-    for one in chosen.series:
+    for one in map(fresh, chosen.series):
         low, high = np.searchsorted(one.times, [end - chosen.length_ms, end], side="right").tolist()
         if low < high:
             histograms = None if one.histograms is None else one.histograms[low:high]

@@ -6,7 +6,7 @@ Those with times of their own stand in a padded bunch. A window is (end - range,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,16 +66,36 @@ class Windows:
         """The times at one index per window, as (1 or N, T)."""
         return pick(self.bunch.times, index)
 
-    def each(self) -> Iterator[tuple[Flags, Integers]]:
-        """The first sample of every window, then the second, …: where there is one, and its index."""
-        for offset in range(int(self.counts.max(initial=0))):
-            index = self.low + offset
-            yield index < self.high, index
+    def stretches(self) -> tuple[Floats, Flags]:
+        """All samples of every window as (N, T, longest), and which of them are in it as (1 or N, T, longest)."""
+        return stretches(self.bunch.values, self.low, self.high)
+
+    def stretched_times(self) -> Integers:
+        """The times of those samples, as (1 or N, T, longest)."""
+        return stretches(self.bunch.times, self.low, self.high)[0]
+
+
+def stretches(array: npt.NDArray[Any], low: Integers, high: Integers) -> tuple[npt.NDArray[Any], Flags]:
+    """From `low` to before `high` in each row, padded to the longest, and what is no padding."""
+    longest = int((high - low).max(initial=0))
+    if low.shape == (1, 1):
+        start = int(low[0, 0])
+        return array[:, None, start : start + longest], np.ones((1, 1, longest), np.bool_)
+    index = low[..., None] + np.arange(longest)
+    inside: Flags = index < high[..., None]
+    index = np.minimum(index, max(array.shape[1] - 1, 0))
+    if len(index) == 1:
+        found = array[:, index[0]]
+    elif len(array) == 1:
+        found = array[0][index]
+    else:
+        found = array[np.arange(len(array))[:, None, None], index]
+    return found, inside
 
 
 def pick(array: npt.NDArray[Any], index: Integers) -> npt.NDArray[Any]:
     """One element per row and step: `index` is (1, T) or (N, T) and may lie outside, which gives any element."""
-    index = np.clip(index, 0, max(array.shape[1] - 1, 0))
+    index = np.minimum(np.maximum(index, 0), max(array.shape[1] - 1, 0))
     if len(index) == 1:
         picked: npt.NDArray[Any] = np.take(array, index[0], axis=1)
     elif len(array) == 1:
@@ -85,19 +105,49 @@ def pick(array: npt.NDArray[Any], index: Integers) -> npt.NDArray[Any]:
     return picked
 
 
-def bunches(series: Sequence[SeriesSlice]) -> list[Bunch]:
-    """The series by their times: those that share them together, all others padded to one length."""
+def bunches(series: Sequence[SeriesSlice], *, stale: bool = True) -> Iterator[Bunch]:
+    """The series by their times, those that share them together, in parts that fit the processor's cache.
+
+    Without `stale` no marker is among the samples.
+    """
     by_times: dict[int | tuple[int, bytes], list[int]] = {}
     for row, one in enumerate(series):
         by_times.setdefault(id(one.times), []).append(row)
     if len(by_times) > 1:
         by_times = _by_content(series, by_times)
-    shared = [rows for rows in by_times.values() if len(rows) > 1 or len(by_times) == 1]
-    alone = [rows[0] for rows in by_times.values() if len(rows) == 1 and len(by_times) > 1]
-    found = [_stacked(series, rows) for rows in shared]
-    if alone:
-        found.append(_padded(series, alone))
-    return found
+    alone: list[int] = []
+    for rows in by_times.values():
+        if len(rows) == 1 and len(by_times) > 1:
+            alone.append(rows[0])
+            continue
+        for part in _parts(rows, len(series[rows[0]].times)):
+            bunch = _stacked(series, part)
+            kept = bunch if stale else _set_apart(bunch, alone)
+            if kept is not None:
+                yield kept
+    members = {row: series[row] if stale else fresh(series[row]) for row in alone}
+    longest = max((len(one.times) for one in members.values()), default=0)
+    for part in _parts([row for row, one in members.items() if len(one.times)], longest):
+        yield _padded(members, part)
+
+
+def _parts(rows: list[int], width: int) -> Iterator[list[int]]:
+    size = max(1, _CHUNK_CELLS // max(width, 1))
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _set_apart(bunch: Bunch, alone: list[int]) -> Bunch | None:
+    """The bunch without the rows that hold stale markers; those are added to `alone`."""
+    ended = is_stale(bunch.values).any(axis=1)
+    if not ended.any():
+        return bunch
+    alone.extend(bunch.rows[ended].tolist())
+    keep = np.flatnonzero(~ended)
+    if not len(keep):
+        return None
+    histograms = None if bunch.histograms is None else bunch.histograms[keep]
+    return Bunch(bunch.rows[keep], bunch.times, bunch.values[keep], bunch.lengths, histograms)
 
 
 def _by_content(
@@ -124,7 +174,7 @@ def _stacked(series: Sequence[SeriesSlice], rows: list[int]) -> Bunch:
     )
 
 
-def _padded(series: Sequence[SeriesSlice], rows: list[int]) -> Bunch:
+def _padded(series: Mapping[int, SeriesSlice], rows: list[int]) -> Bunch:
     lengths = np.array([len(series[row].times) for row in rows], np.int64)
     longest = int(lengths.max())
     times = np.full((len(rows), longest), _NEVER, np.int64)
@@ -135,7 +185,9 @@ def _padded(series: Sequence[SeriesSlice], rows: list[int]) -> Bunch:
     return Bunch(np.array(rows, np.intp), times, values, lengths, _histograms(series, rows, longest))
 
 
-def _histograms(series: Sequence[SeriesSlice], rows: list[int], length: int) -> Histograms | None:
+def _histograms(
+    series: Sequence[SeriesSlice] | Mapping[int, SeriesSlice], rows: list[int], length: int
+) -> Histograms | None:
     if all(series[row].histograms is None for row in rows):
         return None
     found = no_histograms((len(rows), length))
@@ -147,12 +199,8 @@ def _histograms(series: Sequence[SeriesSlice], rows: list[int], length: int) -> 
     return found
 
 
-def without_stale(series: Sequence[SeriesSlice]) -> list[SeriesSlice]:
-    """The series without their stale markers."""
-    return [_fresh(one) for one in series]
-
-
-def _fresh(one: SeriesSlice) -> SeriesSlice:
+def fresh(one: SeriesSlice) -> SeriesSlice:
+    """The series without stale markers."""
     stale = is_stale(one.values)
     if not stale.any():
         return one
@@ -161,15 +209,20 @@ def _fresh(one: SeriesSlice) -> SeriesSlice:
     return SeriesSlice(one.labels, one.times[keep], one.values[keep], histograms)
 
 
-def windows(bunch: Bunch, ends: Integers, moments: Integers, range_ms: int) -> Iterator[Windows]:
-    """The windows of a bunch at each of `ends`, in parts that fit the processor's cache."""
-    width = max(bunch.values.shape[1], len(ends), 1)
-    rows = max(1, _CHUNK_CELLS // width)
+def windows(
+    bunch: Bunch, ends: Integers, moments: Integers, range_ms: int, *, dense: bool = False
+) -> Iterator[Windows]:
+    """The windows of a bunch at each of `ends`, in parts that fit the processor's cache.
+
+    `dense` says that all samples of all windows will be laid out.
+    """
     shared = len(bunch.times) == 1
-    bounds = _bounds(bunch, ends, range_ms) if shared else None
+    all_low, all_high = _bounds(bunch, ends, range_ms)
+    longest = int((all_high - all_low).max(initial=0)) if dense else 1
+    rows = max(1, _CHUNK_CELLS // max(bunch.values.shape[1], len(ends) * longest, 1))
     for start in range(0, len(bunch.rows), rows):
         part = bunch.part(start, start + rows)
-        low, high = bounds or _bounds(part, ends, range_ms)
+        low, high = (one if shared else one[start : start + rows] for one in (all_low, all_high))
         yield Windows(part, low, high, ends, moments, range_ms)
 
 
