@@ -65,6 +65,13 @@ def configure(mode: Mode | None, environment: Mapping[str, str], max_bytes: int 
     _max_bytes = max_bytes
 
 
+def override(mode: Mode) -> Mode:
+    """Set the mode for tests; returns the one before."""
+    global _mode
+    before, _mode = _mode, mode
+    return before
+
+
 def from_environment(environment: Mapping[str, str]) -> Mode:
     """What the standard variable says; a value that nobody knows is `off`, and said once."""
     said = environment.get(VARIABLE, "").strip().lower()

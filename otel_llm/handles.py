@@ -5,8 +5,8 @@ Handles never raise into the program: a value that cannot be read is left out an
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -68,7 +68,7 @@ class ChatHandle(Handle):
 
     def __init__(self, span: Span, content: Mode) -> None:
         super().__init__(span, content)
-        self._began = time.perf_counter()
+        self._began = perf_counter()
         self._first = 0.0
         self._last = 0.0
         self._chunks = 0
@@ -156,7 +156,7 @@ class ChatHandle(Handle):
 
     def chunk(self, item: Any) -> None:
         """Note the time; remember what chunks say of usage and model, to be read once at the end."""
-        self._last = time.perf_counter()
+        self._last = perf_counter()
         if not self._chunks:
             self._first = self._last
         self._chunks += 1
