@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         tool,
         workflow,
     )
+    from otel_llm.monitoring import log_metrics, log_model_info, log_tokens, monitor
     from otel_llm.sessions import session
     from otel_llm.setup import Handle, configure, flush
     from otel_llm.training import TrainingHandle, training_step
@@ -61,6 +62,10 @@ _HOMES = {
     "flush": "setup",
     "instrument_fastapi": "fastapi",
     "llm": "helpers",
+    "log_metrics": "monitoring",
+    "log_model_info": "monitoring",
+    "log_tokens": "monitoring",
+    "monitor": "monitoring",
     "query_expansion": "helpers",
     "rerank": "helpers",
     "retrieval": "helpers",
@@ -93,6 +98,10 @@ __all__ = [
     "flush",
     "instrument_fastapi",
     "llm",
+    "log_metrics",
+    "log_model_info",
+    "log_tokens",
+    "monitor",
     "query_expansion",
     "rerank",
     "retrieval",

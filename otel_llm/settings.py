@@ -46,6 +46,7 @@ class Settings:
     max_content_bytes: int
     mask: Mask | None
     instrument: Instrument
+    stream_usage: str | None
     resource_attributes: dict[str, str]
     baggage_keys: tuple[str, ...]
     baggage_hosts: tuple[str, ...]
@@ -72,6 +73,12 @@ def _mode(value: Any) -> Mode:
     if value not in content.MODES:
         raise ValueError("use " + " or ".join(repr(mode) for mode in content.MODES))
     return value  # type: ignore[no-any-return] # it is one of them
+
+
+def _request(value: Any) -> str:
+    if value != "request":
+        raise ValueError("use 'request'")
+    return "request"
 
 
 def _positive(value: Any) -> float:
@@ -169,6 +176,13 @@ OPTIONS = (
         True,
         _instrument,
         "`all`, `none`, names, or `LIBRARY=DISTRIBUTION` pairs",
+    ),
+    Option(
+        "stream_usage",
+        "OTEL_LLM_STREAM_USAGE",
+        None,
+        _request,
+        "`request` asks OpenAI's API for the tokens of streams and hides the extra chunk from the program",
     ),
     Option("resource_attributes", "OTEL_RESOURCE_ATTRIBUTES", {}, _pairs, "what else is known of the service"),
     Option("baggage_keys", "OTEL_LLM_BAGGAGE_KEYS", (), _names, "keys of a session that other services may get"),

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.resources import Resource
@@ -103,6 +103,7 @@ def configure(
     max_content_bytes: int | None = None,
     mask: Mask | None = None,
     instrument: Instrument | None = None,
+    stream_usage: Literal["request"] | None = None,
     resource_attributes: Mapping[str, str] | None = None,
     baggage_keys: Iterable[str] | None = None,
     baggage_hosts: Iterable[str] | None = None,
@@ -128,6 +129,8 @@ def configure(
             text is sent.
         instrument: True instruments what is installed; False nothing; or names of libraries; or a dict of a library and
             the distribution that shall instrument it.
+        stream_usage: `request` asks OpenAI's API for the tokens of streamed answers where the program does not, and
+            hides the chunk that they come in.
         resource_attributes: Added to those of `OTEL_RESOURCE_ATTRIBUTES`.
         baggage_keys: Keys of `session` that other services may get, for example `session.id`.
         baggage_hosts: Hosts that get them; `*` stands for any part of a name.
@@ -182,6 +185,10 @@ def _set_up(chosen: Settings) -> Handle:
     handle.instrumented = instrument_libraries(chosen.instrument)
     if chosen.hardware:
         import_module("otel_llm.hardware").watch_hardware()
+    if chosen.stream_usage:  # around the instrumentation, which must see what is hidden from the program
+        from otel_llm.stream_usage import request_usage  # noqa: PLC0415 - it imports the client
+
+        handle.notes.append(f"usage of streams: {request_usage()}")
     handle._ending = Ending(handle.shutdown, on_sigterm=chosen.flush_on_sigterm)  # noqa: SLF001
     return handle
 

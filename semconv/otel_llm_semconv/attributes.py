@@ -633,6 +633,27 @@ OTEL_LLM_LORA_TRAINABLE_PARAMETER_COUNT: Final = "otel_llm.lora.trainable_parame
 OTEL_LLM_METADATA: Final = "otel_llm.metadata"
 """What the program said of its session, one attribute for each key."""
 
+OTEL_LLM_MODEL_CONTEXT_TOKENS: Final = "otel_llm.model.context_tokens"
+"""Most tokens that the model can take in."""
+
+OTEL_LLM_MODEL_DEVICE: Final = "otel_llm.model.device"
+"""Where the model runs."""
+
+OTEL_LLM_MODEL_NAME: Final = "otel_llm.model.name"
+"""The model that does the work, as the program calls it."""
+
+OTEL_LLM_MODEL_PARAMETER_COUNT: Final = "otel_llm.model.parameter_count"
+"""Parameters of the model."""
+
+OTEL_LLM_MODEL_QUANTIZATION: Final = "otel_llm.model.quantization"
+"""How the model's weights are stored."""
+
+OTEL_LLM_MODEL_VERSION: Final = "otel_llm.model.version"
+"""Version or revision of the model."""
+
+OTEL_LLM_MONITOR_NAME: Final = "otel_llm.monitor.name"
+"""Name of a piece of work that the program monitors; few different values."""
+
 OTEL_LLM_OPERATION_NAME: Final = "otel_llm.operation.name"
 """The RAG step for which OpenTelemetry has no operation name.
 
@@ -749,6 +770,12 @@ OTEL_LLM_USAGE_ESTIMATED: Final = "otel_llm.usage.estimated"
 
 OTEL_LLM_USAGE_REPAIRED: Final = "otel_llm.usage.repaired"
 """What was corrected in the span's token counts."""
+
+OTEL_LLM_VALUE: Final = "otel_llm.value"
+"""A number that the program said of its work, one attribute for each name."""
+
+OTEL_LLM_VALUE_NAME: Final = "otel_llm.value_name"
+"""Name of a number that the program said of its work."""
 
 PROCESS_COMMAND: Final = "process.command"
 """The command of the process."""

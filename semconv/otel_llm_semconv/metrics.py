@@ -1084,6 +1084,42 @@ OTEL_LLM_EVALUATION_SCORE: Final = Metric(
     ),
 )
 
+OTEL_LLM_PROGRAM_VALUE: Final = Metric(
+    "otel_llm.program.value",
+    "gauge",
+    "1",
+    "Numbers that the program says of its work with log_metrics, each under its name.",
+    (
+        "otel_llm.value_name",
+    ),
+)
+
+OTEL_LLM_MONITOR_DURATION: Final = Metric(
+    "otel_llm.monitor.duration",
+    "histogram",
+    "s",
+    "Duration of monitored pieces of work.",
+    (
+        "otel_llm.monitor.name",
+    ),
+    (
+        0.01,
+        0.02,
+        0.04,
+        0.08,
+        0.16,
+        0.32,
+        0.64,
+        1.28,
+        2.56,
+        5.12,
+        10.24,
+        20.48,
+        40.96,
+        81.92,
+    ),
+)
+
 OTEL_LLM_TRAINING_PROGRESS_LOSS: Final = Metric(
     "otel_llm.training.progress.loss",
     "gauge",
@@ -1282,6 +1318,8 @@ OTHER_METRICS: Final = {
         OTEL_LLM_GPU_INTERCONNECT_IO,
         OTEL_LLM_GPU_PROCESS_MEMORY_USAGE,
         OTEL_LLM_GPU_FAN_SPEED,
+        OTEL_LLM_PROGRAM_VALUE,
+        OTEL_LLM_MONITOR_DURATION,
         OTEL_LLM_TRAINING_PROGRESS_LOSS,
         OTEL_LLM_TRAINING_PROGRESS_LEARNING_RATE,
         OTEL_LLM_TRAINING_PROGRESS_GRADIENT_NORM,
