@@ -164,7 +164,9 @@ def test_programs_run_and_are_traced(block: Block, tmp_path: Path) -> None:
 
     names = asyncio.run(run())
     used = set(
-        re.findall(r"otel_llm\.(chat|retrieval|embedding|rerank|workflow|training_step|experiment)\(", block.body)
+        re.findall(
+            r"otel_llm\.(chat|retrieval|embedding|rerank|workflow|training_step|experiment|monitor)\(", block.body
+        )
     )
     assert used
     assert len(names) >= len(used), f"{used} were used, {names} arrived"
