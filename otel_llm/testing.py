@@ -135,7 +135,7 @@ class ManualClock:
     """Time that moves only when it is told to, for spans and first tokens. Starts at 2020-01-01."""
 
     def __init__(self, start: float = 1_577_836_800.0) -> None:
-        self._nanoseconds = round(start * 1e9)
+        self._start = self._nanoseconds = round(start * 1e9)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -148,8 +148,8 @@ class ManualClock:
         return self._nanoseconds
 
     def perf_counter(self) -> float:
-        """Seconds."""
-        return self._nanoseconds / 1e9
+        """Seconds since the start of the clock, exactly as they were advanced."""
+        return (self._nanoseconds - self._start) / 1e9
 
 
 class Captured:

@@ -170,3 +170,14 @@ def test_programs_run_and_are_traced(block: Block, tmp_path: Path) -> None:
     )
     assert used
     assert len(names) >= len(used), f"{used} were used, {names} arrived"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("block", blocks("python test"), ids=str)
+def test_test_files_pass(block: Block, tmp_path: Path) -> None:
+    """The block is a file of tests: pytest runs it in a folder of its own, and every test passes."""
+    (tmp_path / "test_page.py").write_text(block.body, encoding="utf-8")
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert f"{block.body.count('def test_')} passed" in ended.stdout
