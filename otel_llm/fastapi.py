@@ -7,7 +7,6 @@ server may die by the signal that stopped it. Needs the extra `otel-llm[fastapi]
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -121,6 +120,8 @@ def _timed(send: Send) -> Send:
 def _flushing(send: Send) -> Send:
     async def send_after_flush(message: Message) -> None:
         if message["type"].startswith("lifespan.shutdown."):
+            import asyncio  # noqa: PLC0415 - it is there; importing it with this module would cost every program 30 ms
+
             from otel_llm.setup import current  # noqa: PLC0415 - it imports this module
 
             handle = current()
