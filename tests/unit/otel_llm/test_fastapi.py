@@ -10,10 +10,12 @@ import pytest
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
+from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConventionStability
 from opentelemetry.trace import SpanKind
 from otel_llm_semconv import attributes as attr
 
 import otel_llm
+from otel_llm.fastapi import STABILITY_VARIABLE
 
 
 def application() -> FastAPI:
@@ -56,6 +58,14 @@ def application() -> FastAPI:
         await socket.close()
 
     return app
+
+
+@pytest.fixture(autouse=True)
+def _as_at_the_start_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry reads which conventions are wanted once a process; other tests may have made it do so."""
+    monkeypatch.setattr(_OpenTelemetrySemanticConventionStability, "_initialized", False)
+    monkeypatch.setattr(_OpenTelemetrySemanticConventionStability, "_OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING", {})
+    monkeypatch.delenv(STABILITY_VARIABLE, raising=False)
 
 
 @pytest.fixture
