@@ -61,6 +61,10 @@ DEAD_LETTER_FILES = 5
 MAX_HELD_TRACES = 50_000
 MAX_HELD_BYTES = 256 * MIB
 
+# each as it came: requests of a reader that is behind are sent together up to this size and number
+MERGE_BYTES = MIB
+MERGE_RECORDS = 512
+
 # forget the oldest: verdicts remembered for spans that come late; forgotten, they are judged as a trace of their own
 MAX_DECIDED_TRACES = 100_000
 

@@ -182,6 +182,11 @@ class Entry:
             self.open -= items
             self._books.dropped(self._name, self._signal, items, reason, intentional=intentional)
 
+    def join(self, other: Entry) -> None:
+        """What is open of `other` goes on with this one."""
+        self.open += other.open
+        other.open = 0
+
     def put_back(self) -> None:
         """What is open stays in the log for the next start."""
         self._books.put_back(self._name, self._signal, self.open)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import partial
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Destination, Log, Parcel, Record, Signal
@@ -22,6 +21,7 @@ from otel_llm_collector.deliver.filter import Filter
 from otel_llm_collector.deliver.retry import Timing
 from otel_llm_collector.deliver.sampling import Sampler
 from otel_llm_collector.deliver.settings import DestinationSettings
+from otel_llm_collector.deliver.source import Batch, Source
 from otel_llm_collector.deliver.traces import WholeTraceSettings
 from otel_llm_collector.errors import StartError
 
@@ -102,6 +102,8 @@ class Reader:
                 timing,
             )
         self._under_way: dict[asyncio.Task[None], Entry] = {}
+        merge = min(settings.merge_bytes, settings.max_request_bytes) if self._assembler is None else 0
+        self._source = Source(name, log, self._signals, books, self._begun, self._finish, merge)
         self._taken: Entry | None = None  # a record that waits for a slot
         self._main: asyncio.Task[None] | None = None
         self.failure: Exception | None = None  # what ended it before its time
@@ -165,23 +167,14 @@ class Reader:
 
         With an assembler a record comes first: its traces need the slots while nothing is read.
         """
-        records = self._log.read(self._name)
         while True:
             if self._assembler is None:
                 await self._slots.acquire()
-            record = await anext(records, None)
-            self._count_lost()
-            if record is None:
+            batch = await self._source.next()
+            if batch is None:
                 break
-            self._progress.begin(record.offset, record.appended_at, len(record.payload))
-            if record.signal in self._signals:
-                await self._take(record, self._books.open(self._name, record.signal, record.items))
-            else:
-                if self._assembler is None:
-                    self._slots.release()
-                await self._finish(record.offset)
-            if self._assembler is not None:
-                self._assembler.hear(record)
+            await self._take(batch)
+        self._count_lost()
         if self._assembler is not None:
             await self._assembler.stop()
             if not self._log.durable:
@@ -189,16 +182,28 @@ class Reader:
         await asyncio.gather(*self._under_way)
         self._put_back()
 
-    async def _take(self, record: Record, entry: Entry) -> None:
-        if self._assembler is not None and record.signal is Signal.TRACES:
-            await self._assembler.take(record, entry)
+    def _begun(self, record: Record) -> None:
+        """A record was read."""
+        self._count_lost()
+        self._progress.begin(record.offset, record.appended_at, len(record.payload))
+        if self._assembler is not None:
+            self._assembler.hear(record)
+
+    async def _take(self, batch: Batch) -> None:
+        parcel = batch.parcel()
+        if self._assembler is not None and parcel.signal is Signal.TRACES:
+            await self._assembler.take(batch.records[0], batch.entry)
             return
         if self._assembler is not None:
-            self._taken = entry
+            self._taken = batch.entry
             await self._slots.acquire()
             self._taken = None
-        parcel = Parcel(record.signal, record.payload, record.items)
-        self._begin(self._handle(self._deliver, parcel, entry, partial(self._finish, record.offset)), entry)
+
+        async def done() -> None:
+            for record in batch.records:
+                await self._finish(record.offset)
+
+        self._begin(self._handle(self._deliver, parcel, batch.entry, done), batch.entry)
 
     def _launch(self, parcel: Parcel, entry: Entry, done: Callable[[], Awaitable[None]]) -> None:
         """Send a parcel of whole traces; it has a slot."""
@@ -239,7 +244,7 @@ class Reader:
             if items:
                 where = "wait in the log for the next start" if self._log.durable else "were lost"
                 logger.warning("exporters.%s: %d %s not sent yet %s", self._name, items, signal.items, where)
-        open_entries = [*under_way.values(), *self._held()]
+        open_entries = [*under_way.values(), *self._source.entries(), *self._held()]
         if self._log.durable:
             for entry in open_entries:
                 entry.put_back()

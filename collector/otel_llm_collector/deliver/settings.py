@@ -124,6 +124,11 @@ class DestinationSettings(BaseModel):
     max_request_bytes: int = Field(
         limits.MAX_EXPORT_BYTES, ge=1024, description="Larger requests are split below this size before compression."
     )
+    merge_bytes: int = Field(
+        limits.MERGE_BYTES,
+        ge=0,
+        description="Requests that wait are sent together up to this size; 0: each as it came.",
+    )
     max_in_flight: int = Field(4, ge=1, le=64, description="Requests sent at one time.")
     retry: RetrySettings = Field(default_factory=RetrySettings, description="How requests are sent again.")
     dead_letters: DeadLetterSettings | None = Field(

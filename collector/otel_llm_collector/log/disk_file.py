@@ -41,6 +41,7 @@ _APPLICATION_ID = 0x6F6C6C6D
 _FORMAT = 1
 _PAGE_BYTES = 16384  # measured: 4 KiB costs 2 to 4 times the CPU for large payloads, 64 KiB is slower for small ones
 _BUSY_SECONDS = 5.0
+_CACHE_KIB = 32 * 1024  # what is deleted was mostly written a moment ago: measured a third less CPU than with 2 MiB
 _FETCH_BYTES = 16 << 20  # of a run of offsets read with one statement
 _MAX_ITEMS = 1 << 40
 _MAX_GAP = 1 << 20  # offsets missing in a row
@@ -310,6 +311,7 @@ class LogFile:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         except sqlite3.Error:
             connection.close()
             raise

@@ -104,12 +104,19 @@ def _destination(settings: DestinationSettings) -> OtlpGrpc | OtlpHttp:
 
 
 def http(address: str, **more: Any) -> OtlpHttpSettings:
-    values = {"type": "otlp_http", "endpoint": f"http://{address}", "retry": QUICK, **more}
+    values = {"type": "otlp_http", "endpoint": f"http://{address}", "retry": QUICK, "merge_bytes": 0, **more}
     return OtlpHttpSettings.model_validate(values)
 
 
 def to_grpc(address: str, **more: Any) -> OtlpGrpcSettings:
-    values = {"type": "otlp_grpc", "endpoint": address, "tls": {"insecure": True}, "retry": QUICK, **more}
+    values = {
+        "type": "otlp_grpc",
+        "endpoint": address,
+        "tls": {"insecure": True},
+        "retry": QUICK,
+        "merge_bytes": 0,
+        **more,
+    }
     return OtlpGrpcSettings.model_validate(values)
 
 

@@ -42,7 +42,7 @@ class Delivery:
 
     def __init__(self, options: dict[str, Any]) -> None:
         component = EXPORTERS[options["type"]]
-        self.settings: Any = component.config.model_validate({"retry": QUICK, **options})
+        self.settings: Any = component.config.model_validate({"retry": QUICK, "merge_bytes": 0, **options})
         self.registry = CollectorRegistry()
         self.books = Books({"one": frozenset(self.settings.signals)}, self.registry)
         self.log = MemoryLog(MemoryLogConfig(), ["one"])

@@ -53,7 +53,7 @@ class Desk:
 
     def __init__(self, act: Callable[[Parcel], Awaitable[Receipt]], **settings: object) -> None:
         self.registry = CollectorRegistry()
-        self.settings = DestinationSettings.model_validate({"type": "scripted", **settings})
+        self.settings = DestinationSettings.model_validate({"type": "scripted", "merge_bytes": 0, **settings})
         self.books = Books({"d": frozenset(self.settings.signals)}, self.registry)
         self.log = MemoryLog(MemoryLogConfig(max_bytes=1024), ["d"])
         self.reader = Reader("d", self.log, Scripted(act), self.settings, self.books, shutdown_seconds=0.05)
@@ -135,6 +135,63 @@ def test_no_more_requests_at_once_than_asked_for(max_in_flight: int) -> None:
     asyncio.run(desk.run(*[1] * 20))
     assert most == max_in_flight
     assert desk.sent == 20
+
+
+def test_a_reader_that_is_behind_sends_several_requests_as_one() -> None:
+    """What came while a request was under way goes together, of one signal each, below the size; all is committed."""
+    seen: list[Parcel] = []
+    go_on = asyncio.Event()
+
+    async def act(parcel: Parcel) -> Receipt:
+        seen.append(parcel)
+        await go_on.wait()
+        return Receipt()
+
+    async def run() -> None:
+        desk = Desk(act, max_in_flight=1, merge_bytes=50)
+        await desk.reader.start()
+        await desk.put(1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        for items in (2, 3):
+            await desk.put(items)
+        await desk.put(4, Signal.LOGS)
+        for _ in range(12):
+            await desk.put(1)
+        go_on.set()
+        await desk.log.shutdown()
+        await desk.reader.shutdown()
+        assert [(parcel.signal, parcel.items) for parcel in seen] == [
+            (Signal.TRACES, 1), (Signal.TRACES, 5), (Signal.LOGS, 4), (Signal.TRACES, 5), (Signal.TRACES, 5),
+            (Signal.TRACES, 2),
+        ]  # fmt: skip
+        assert all(len(parcel.payload) <= 50 for parcel in seen)
+        assert desk.sent == 1 + 5 + 12
+        assert desk.log.standing("d").committed == 16
+        assert desk.value("otel_llm_exporter_waiting_spans") == 0
+
+    asyncio.run(run())
+
+
+def test_what_was_read_together_is_given_up_together() -> None:
+    """At the end of the time to shut down nothing that was read ahead is forgotten in the books."""
+
+    async def act(_: Parcel) -> Receipt:
+        await asyncio.Event().wait()
+        return Receipt()
+
+    async def run() -> None:
+        desk = Desk(act, max_in_flight=2, merge_bytes=35)
+        await desk.reader.start()
+        for number in range(15):
+            await desk.put(1, Signal.LOGS if number % 4 == 3 else Signal.TRACES)
+        await desk.log.shutdown()
+        await desk.reader.shutdown()
+        assert desk.dropped("shutdown") == 12
+        assert desk.value("otel_llm_exporter_waiting_spans") == 0
+        assert desk.value("otel_llm_exporter_waiting_log_records") == 0
+
+    asyncio.run(run())
 
 
 def test_what_hangs_at_the_end_is_given_up_and_counted() -> None:
