@@ -28,6 +28,9 @@ test-backends: .venv/installed-dev  ## run the tests against real backends; inst
 test-clients: .venv/installed-dev  ## run client libraries in environments of their own (minutes, 1.5 GB); ARGS="openai2 chroma"
 	@$(BIN)/python tests/clients/run.py $(ARGS)
 
+test-faults: .venv/installed-dev  ## kill -9, full disks, dead backends, a backlog of 1 GB, at full size; 15 minutes
+	@OTEL_LLM_FAULTS=full $(BIN)/python -m pytest tests/faults $(ARGS)
+
 check: .venv/installed-dev  ## format, lint, types, import layers, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check --quiet .
