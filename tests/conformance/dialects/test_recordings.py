@@ -16,6 +16,7 @@ import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from otel_llm_collector.contract import Outcome, Signal
+from otel_llm_collector.deliver.content import without_content
 from otel_llm_collector.engine import load_engine
 from otel_llm_collector.receive.otlp_json import to_protobuf
 
@@ -238,6 +239,28 @@ def test_originals_are_kept(library: str, scenario: str) -> None:
         for key, value in before.items():
             assert after.get(key) == value or key.startswith(("gen_ai.", "otel_llm.")), key
             assert key in after
+
+
+# What people, models and tools wrote in the scenarios.
+WRITTEN = [
+    b"Which port does OTLP", b"Over HTTP the default port", b"What does a span describe", b"describes one operation",
+    b"nothing in particular", b"What is the weather", b"degrees", b"550000", b"these pictures", b"iVBORw0KGgo",
+    b"Lisbon", b"does not say", b"What is a span",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("library", "scenario"), RECORDINGS)
+def test_content_leaves_under_every_name(library: str, scenario: str) -> None:
+    """Where a destination must not have content, none of it is left: not under OpenTelemetry's names, nor others."""
+    payload = without_content(Signal.TRACES, processed(library, scenario).payload)
+    message = ExportTraceServiceRequest.FromString(payload)
+    for span in (span for one in message.resource_spans for scope in one.scope_spans for span in scope.spans):
+        for one in span.attributes:
+            value = one.value.SerializeToString()
+            assert not [word for word in WRITTEN if word in value], one.key
+        for event in span.events:
+            for one in event.attributes:
+                assert not [word for word in WRITTEN if word in one.value.SerializeToString()], (event.name, one.key)
 
 
 def test_known_exceptions_are_of_recordings() -> None:
