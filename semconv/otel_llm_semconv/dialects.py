@@ -172,12 +172,12 @@ class _Reader:
             "decode": lambda _: ["decode"],
             "where": lambda wanted: ["where", *self._where_field(wanted, where)],
             "split": lambda separator: ["split", str(separator)],
-            "map": lambda table: ["map", self._map(table, where), bool(raw.get("dotted", False))],
-            "unit": lambda unit: ["scale", _UNITS[self._one_of("unit", unit, list(_UNITS), where)]],
-            "since_start": lambda _: ["since_start"],
             "shape": lambda shape: [self._one_of("shape", shape, _SHAPES, where), str(raw.get("role", "user"))],
             "column": lambda path: ["column", str(path).split(".")],
             "count": lambda _: ["count"],
+            "map": lambda table: ["map", self._map(table, where), bool(raw.get("dotted", False))],
+            "unit": lambda unit: ["scale", _UNITS[self._one_of("unit", unit, list(_UNITS), where)]],
+            "since_start": lambda _: ["since_start"],
         }
         return [make(raw[name]) for name, make in makers.items() if raw.get(name)]
 

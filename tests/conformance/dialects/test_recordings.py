@@ -122,21 +122,25 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
         {key: one for key, one in part.items() if one is not None and (key, part["type"]) != ("mime_type", "uri")}
         for part in message["parts"]
     ]
-    return {"role": message["role"], "parts": parts}
+    answered = bool(parts) and all(part["type"] == "tool_call_response" for part in parts)
+    return {"role": "tool" if answered else message["role"], "parts": parts}  # Anthropic's user sends what tools said
 
 
 def groups(found: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """The meanings of a trace's spans by what they are: provider calls that count, and each kind of step."""
     kinds = {span[_ID]: kind_of(span) for span in found}
-    said = {span[_ID]: len(meaning(span)) for span in found}
-    layers = [span for span in found if kinds[span[_ID]] and kinds.get(span[_PARENT]) == kinds[span[_ID]]]
-    # Of two layers around one thing the inner one counts, unless only the outer one knows what happened.
-    inner = {span[_ID] for span in layers if said[span[_ID]] < said[span[_PARENT]] and kinds[span[_ID]] != "call"}
-    outer = {span[_PARENT] for span in layers if span[_ID] not in inner}
-    result: dict[str, list[dict[str, Any]]] = {}
+    parents = {span[_ID]: span[_PARENT] for span in found}
+    layers: dict[Any, list[dict[str, Any]]] = {}  # outermost layer -> every layer around the same thing
     for span in found:
-        if kinds[span[_ID]] and span[_ID] not in outer | inner:
-            result.setdefault(kinds[span[_ID]], []).append(meaning(span))
+        outermost = span[_ID]
+        while kinds.get(parents[outermost]) == kinds[outermost]:
+            outermost = parents[outermost]
+        if kinds[outermost]:
+            layers.setdefault(outermost, []).append(meaning(span))
+    result: dict[str, list[dict[str, Any]]] = {}
+    for outermost, said in layers.items():  # what they say together; where they differ, the one that says more
+        together = {key: value for one in sorted(said, key=len) for key, value in one.items()}
+        result.setdefault(kinds[outermost], []).append(together)
     return result
 
 
@@ -239,6 +243,38 @@ def test_originals_are_kept(library: str, scenario: str) -> None:
         for key, value in before.items():
             assert after.get(key) == value or key.startswith(("gen_ai.", "otel_llm.")), key
             assert key in after
+
+
+# What OpenTelemetry's own spans of a scenario must say for a comparison with them to mean anything.
+_CALL = {"operation", "provider", "request model", "response model", "response id", "input tokens", "output tokens"}
+_TALK = _CALL | {"finish reasons", "input messages", "output messages", "cost"}
+SAID = {
+    "chat": {"call": _TALK},
+    "chat_stream": {"call": _TALK},
+    "tools": {"call": _TALK | {"tool definitions"}},
+    "multimodal": {"call": _TALK},
+    "embeddings": {"call": _CALL - {"response id", "output tokens"} | {"cost"}},
+    "error": {"call": {"operation", "provider", "request model", "input messages", "error"}},
+    "cached_reasoning": {"call": _TALK | {"reasoning tokens"}},
+    "agent": {"call": _TALK, "execute_tool": {"tool name", "tool arguments", "tool result"}, "invoke_agent": {"agent"}},
+    "retrieval": {"retrieval": {"operation", "query", "documents"}},
+    "rerank": {"rerank": {"rerank scores"}},
+    "anthropic_chat": {"call": _TALK},
+    "anthropic_stream": {"call": _TALK},
+    "anthropic_tools": {"call": _TALK | {"tool definitions"}},
+    "anthropic_cached": {"call": _TALK},
+}
+
+
+@pytest.mark.parametrize("scenario", sorted({scenario for _, scenario in RECORDINGS}))
+def test_what_is_compared_with_says_enough(scenario: str) -> None:
+    """The reference of each scenario carries what the scenario is about, so that no comparison is empty."""
+    found = groups(spans(processed(reference(scenario), scenario).payload))
+    for kind, concepts in SAID[scenario].items():
+        for one in found[kind]:
+            assert concepts <= one.keys(), kind
+    if scenario in {"cached_reasoning", "anthropic_cached"}:
+        assert found["call"][1]["cache read tokens"] > 0
 
 
 # What people, models and tools wrote in the scenarios.
