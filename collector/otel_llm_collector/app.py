@@ -10,36 +10,45 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from otel_llm_collector.alert.alertmanager import Alertmanager
-from otel_llm_collector.alert.evaluator import Evaluator
+from prometheus_client import CollectorRegistry
+
+from otel_llm_collector.alerting import Alerting
 from otel_llm_collector.components import EXPORTERS, LOGS, processors
-from otel_llm_collector.config import Config, load_rules
-from otel_llm_collector.contract import Engine
+from otel_llm_collector.config import Config
+from otel_llm_collector.contract import Engine, Signal
 from otel_llm_collector.deliver.books import Books
 from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.engine import load_engine
 from otel_llm_collector.engine.families import registered
+from otel_llm_collector.measure.exemplars import Exemplars
 from otel_llm_collector.measure.exposition import exposer, metadata
-from otel_llm_collector.measure.present import Present
+from otel_llm_collector.measure.incoming import IncomingFamilies
+from otel_llm_collector.measure.otlp_metrics import OtlpMetrics
+from otel_llm_collector.measure.past import Past
+from otel_llm_collector.measure.sampler import Live, Sampler, StoreBooks
 from otel_llm_collector.measure.series import SeriesStore
 from otel_llm_collector.pipeline import Admission, Lifecycle, Pipeline, Seal
 from otel_llm_collector.plugins import Plugins
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcReceiver
 from otel_llm_collector.receive.otlp_http import OtlpHttpReceiver
+from otel_llm_collector.serve.actions import Actions
 from otel_llm_collector.serve.admin import AdminServer
 from otel_llm_collector.serve.prometheus_api import PrometheusApi
 from otel_llm_collector.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
+_NANO_PER_MS = 1_000_000
+
 
 class App:
-    """A collector built from a configuration; `start`, then `shutdown`."""
+    """A collector built from a configuration; `start`, then `shutdown`. `reread` gives it anew, for `reload`."""
 
-    def __init__(self, config: Config, engine: Engine) -> None:
+    def __init__(self, config: Config, engine: Engine, reread: Callable[[], Config] | None = None) -> None:
         self.telemetry = Telemetry()
         registry = self.telemetry.registry
         series = SeriesStore(registered(config.genai.metrics))
@@ -54,12 +63,26 @@ class App:
                 for name, settings in config.exporters.items()
             }
         )
-        notifiers = [Alertmanager(config.alerts.alertmanagers, registry)] if config.alerts.alertmanagers else []
-        evaluator = Evaluator(config.alerts, load_rules(config), series, notifiers, registry, time.time)
-        queries = PrometheusApi(Present(registry, time.time), partial(metadata, registry), registry, time.time)
-        self.admin = AdminServer(config.server, exposer(registry), evaluator, self._details, queries)
+        past = _past(config)
+        incoming = OtlpMetrics(past, config.measure.promote)
+        registry.register(StoreBooks(past, incoming))
+        sampler = Sampler(registry, past)
+        alerting = Alerting(config, past, sampler, registry, reread or (lambda: config))
+        self.reload = alerting.reload
+        families = IncomingFamilies(past, incoming, partial(_names, registry), time.time)
+        live = Live(past, sampler, time.time)
+        queries = PrometheusApi(live, partial(metadata, registry, families), registry, time.time)
+        actions = Actions(config.server.token, alerting.reload, alerting.evaluator.silences, time.time)
+        self.admin = AdminServer(
+            config.server, exposer(registry, families), alerting.evaluator, self._details, queries, actions
+        )
+        exemplars = Exemplars(series, time.time)
+        observers = {
+            Signal.TRACES: [exemplars.observe, *alerting.observers],
+            Signal.METRICS: [lambda payload: incoming.take(payload, time.time_ns() // _NANO_PER_MS)],
+        }
         plugins = Plugins(config.processors.plugins, processors(), registry) if config.processors.plugins else None
-        self.intake = Admission(engine, log, series, self.telemetry, books.kept, plugins)
+        self.intake = Admission(engine, log, series, self.telemetry, books.kept, plugins, observers=observers)
         self.receivers: dict[str, OtlpGrpcReceiver | OtlpHttpReceiver] = {}
         if config.receivers.otlp.grpc is not None:
             self.receivers["OTLP/gRPC"] = OtlpGrpcReceiver(config.receivers.otlp.grpc, self.intake)
@@ -72,7 +95,8 @@ class App:
             self.readers,
             Seal(log),
             *([plugins] if plugins is not None else []),
-            evaluator,
+            alerting.spend,
+            alerting.evaluator,
             self.admin,
             *self.receivers.values(),
         ]
@@ -97,13 +121,24 @@ class App:
         return {"listening": self.addresses(), "exporters": self.readers.details()}
 
 
-async def run(config: Config) -> int:
-    """Run a collector until SIGTERM or SIGINT; returns the exit code."""
-    app = App(config, load_engine(os.environ, config.processors, config.prices, config.genai, config.folder))
+def _names(registry: CollectorRegistry) -> set[str]:
+    return {family.name for family in registry.collect()}
+
+
+def _past(config: Config) -> Past:
+    settings = config.measure
+    resolution = min(settings.resolution_seconds, config.alerts.evaluation_seconds)
+    return Past(settings.window_seconds, resolution, settings.max_series, settings.max_series_per_name)
+
+
+async def run(config: Config, reread: Callable[[], Config]) -> int:
+    """Run a collector until SIGTERM or SIGINT, reloading its rules at SIGHUP; returns the exit code."""
+    app = App(config, load_engine(os.environ, config.processors, config.prices, config.genai, config.folder), reread)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, app.reload))
     await app.start()
     for name, address in app.addresses().items():
         logger.info("%s on %s", name, address)

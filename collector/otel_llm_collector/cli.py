@@ -49,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, help="configuration in YAML")
     check.set_defaults(command=_check)
 
+    tests = commands.add_parser("test-rules", help="run unit tests of rules, in promtool's format")
+    tests.add_argument("files", nargs="+", type=Path, metavar="FILE", help="unit tests in YAML")
+    tests.set_defaults(command=_test_rules)
+
     replay = commands.add_parser(
         "replay", help="send to a destination again what the log on disk still holds, or its dead letters"
     )
@@ -77,17 +81,33 @@ def _run(options: argparse.Namespace) -> int:
         print("otel-llm-collector run: two configuration files are named; name one", file=sys.stderr)
         return MISUSED
     path = options.file or options.config
-    settings = config.load(path, os.environ) if path else config.Config()
-    return asyncio.run(app.run(settings))
+
+    def read() -> config.Config:
+        return config.load(path, os.environ) if path else config.Config()
+
+    return asyncio.run(app.run(read(), read))
 
 
 def _check(options: argparse.Namespace) -> int:
     from otel_llm_collector import config  # noqa: PLC0415 - see _run
 
     settings = config.load(options.file, os.environ)
-    alerts = len(config.load_rules(settings))
+    alerts = sum(len(group.rules) for group in config.load_rules(settings))
     print(f"{options.file}: ok ({len(settings.exporters)} exporters, {alerts} alert rules)")
     return 0
+
+
+def _test_rules(options: argparse.Namespace) -> int:
+    from otel_llm_collector.alert.rule_tests import run_file  # noqa: PLC0415 - see _run
+
+    failed = False
+    for path in options.files:
+        failures = run_file(path)
+        failed = failed or bool(failures)
+        print(f"{path}: {'FAILED' if failures else 'ok'}")
+        for failure in failures:
+            print(failure)
+    return FAILED if failed else 0
 
 
 def _moment(text: str) -> float:
@@ -125,11 +145,12 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _components(_: argparse.Namespace) -> int:
-    from otel_llm_collector.components import EXPORTERS, LOGS  # noqa: PLC0415 - see _run
+    from otel_llm_collector.components import EXPORTERS, LOGS, notifiers  # noqa: PLC0415 - see _run
 
     exporters = {name: component.config for name, component in EXPORTERS.items()}
     logs = {name: component.config for name, component in LOGS.items()}
-    for section, table in (("exporters (type)", exporters), ("log (kind)", logs)):
+    people = {name: component.config for name, component in notifiers().items()}
+    for section, table in (("exporters (type)", exporters), ("log (kind)", logs), ("alerts.notify (type)", people)):
         print(f"{section}:")
         for name, settings in sorted(table.items()):
             summary = (settings.__doc__ or "").partition("\n")[0]

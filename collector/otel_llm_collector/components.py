@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from otel_llm_collector.alert.apprise import AppriseSettings, messengers
+from otel_llm_collector.alert.grouping import GroupingSettings, Messenger
 from otel_llm_collector.contract import Destination, History, Log
 from otel_llm_collector.deliver.debug import Debug, DebugSettings
 from otel_llm_collector.deliver.file import File, FileSettings
@@ -52,6 +54,32 @@ EXPORTERS: dict[str, Exporter] = {
     "otlp_http": Exporter(OtlpHttpSettings, OtlpHttp),
     "phoenix": Exporter(PhoenixSettings, Phoenix),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class NotifierKind:
+    """A way to tell people: its settings class, and what makes messengers from settings, one for each address."""
+
+    config: type[GroupingSettings]
+    build: Callable[[Any], list[Messenger]]
+
+
+NOTIFIERS: dict[str, NotifierKind] = {
+    "apprise": NotifierKind(AppriseSettings, messengers),
+}
+NOTIFIER_ENTRY_POINTS = "otel_llm_collector.notifiers"
+
+
+def notifiers() -> dict[str, NotifierKind]:
+    """The table above and what installed packages add by the entry point: objects like `NotifierKind`."""
+    found = dict(NOTIFIERS)
+    for point in entry_points(group=NOTIFIER_ENTRY_POINTS):
+        if point.name in found:
+            msg = f"{NOTIFIER_ENTRY_POINTS}: two notifiers are named {point.name}; uninstall one of their packages"
+            raise StartError(msg)
+        found[point.name] = point.load()
+    return found
+
 
 LOGS: dict[str, LogKind] = {
     "memory": LogKind(MemoryLogConfig, MemoryLog),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import glob
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,19 +17,34 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from otel_llm_collector.alert.rules import AlertsConfig, ThresholdFile, ThresholdRule
-from otel_llm_collector.components import EXPORTERS, LOGS, processors
+from otel_llm_collector.alert.budgets import Budget, budget_groups
+from otel_llm_collector.alert.grouping import GroupingSettings
+from otel_llm_collector.alert.rule_files import Group, parse_rules
+from otel_llm_collector.alert.rules import AlertsConfig, ThresholdFile, threshold_group
+from otel_llm_collector.alert.slo import slo_groups
+from otel_llm_collector.components import EXPORTERS, LOGS, notifiers, processors
 from otel_llm_collector.deliver.settings import DestinationSettings
 from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import ConfigError, Problem
+from otel_llm_collector.measure.past import MeasureConfig
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcConfig
 from otel_llm_collector.receive.otlp_http import OtlpHttpConfig
 from otel_llm_collector.serve.admin import ServerConfig
 
+_DEADMAN = """
+groups:
+  - name: deadman
+    rules:
+      - alert: Watchdog
+        expr: vector(1)
+        labels: {severity: none}
+        annotations: {summary: "Always fires. When its notification stops, alerting is broken."}
+"""
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _MAX_SEEN_CHARS = 80
-_SECRET_NAMES = re.compile(r"key|token|secret|password|authorization|headers", re.IGNORECASE)
+_SECRET_NAMES = re.compile(r"key|token|secret|password|authorization|headers|urls", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*?))?\}|\$\$")
 
 
@@ -69,6 +83,8 @@ class _Sections(BaseModel):
     exporters: dict[str, Any] = Field(default_factory=dict, description="One entry per destination, named by you.")
     log: dict[str, Any] = Field(default_factory=lambda: {"kind": "memory"}, description="Where requests are kept.")
     alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="Rules, and who is told.")
+    budgets: dict[str, Budget] = Field(default_factory=dict, description="What may be spent, named by you.")
+    measure: MeasureConfig = Field(default_factory=MeasureConfig, description="Metrics kept for rules and queries.")
     server: ServerConfig = Field(default_factory=ServerConfig, description="The admin port.")
 
 
@@ -83,6 +99,9 @@ class Config:
     exporters: dict[str, DestinationSettings] = field(default_factory=dict)
     log: BaseModel = field(default_factory=LOGS["memory"].config)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    notify: dict[str, GroupingSettings] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     folder: Path = Path()  # relative paths in the file start here
 
@@ -128,6 +147,11 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
         settings = _typed(entry, "type", EXPORTERS, f"exporters.{name}", reading)
         if isinstance(settings, DestinationSettings):
             exporters[str(name)] = settings
+    notify = {}
+    for name, entry in _mapping(_mapping(document.get("alerts")).get("notify")).items():
+        chosen = _typed(entry, "type", notifiers(), f"alerts.notify.{name}", reading)
+        if isinstance(chosen, GroupingSettings):
+            notify[str(name)] = chosen
     log = _typed(document.get("log", {"kind": "memory"}), "kind", LOGS, "log", reading)
     if problems:
         first_of_each = {problem.path: problem for problem in reversed(problems)}  # the first says what to mend first
@@ -141,6 +165,9 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
         exporters=exporters,
         log=log,
         alerts=sections.alerts,
+        notify=notify,
+        budgets=sections.budgets,
+        measure=sections.measure,
         server=sections.server,
         folder=folder,
     )
@@ -161,43 +188,43 @@ def _mapping(value: object) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def load_rules(config: Config) -> list[ThresholdRule]:
+def load_rules(config: Config) -> list[Group]:
     """The rules of `config`: those in it, and those in the files that `alerts.rules` names.
 
     Raises `ConfigError` with every problem in all of those files, a pattern that finds no file among them.
     """
     problems: list[Problem] = []
-    rules = list(config.alerts.thresholds)
+    interval = config.alerts.evaluation_seconds
+    groups = [threshold_group(config.alerts.thresholds, "configuration", interval)] if config.alerts.thresholds else []
+    groups += budget_groups(config.budgets, interval)
+    groups += slo_groups(config.alerts.slos, interval, problems)
+    if config.alerts.deadman:
+        groups += parse_rules(_DEADMAN, "configuration", interval, problems)[0]
     for index, pattern in enumerate(config.alerts.rules):
         paths = sorted(glob.glob(str(config.folder / pattern)))  # noqa: PTH207 - patterns may be absolute
         if not paths:
             right = "name a file that is there; relative paths start at the folder of the configuration"
             problems.append(Problem(f"alerts.rules[{index}]", "finds no file", pattern, right))
         for path in paths:
-            rules.extend(_rule_file(Path(path), problems))
-    names = Counter(rule.name for rule in rules)
-    problems.extend(
-        Problem("alerts", "has several rules of one name", name, "give each rule a name of its own")
-        for name, count in names.items()
-        if count > 1
-    )
+            groups.extend(_rule_file(Path(path), config.folder, interval, problems))
     if problems:
         raise ConfigError("alert rules", problems)
-    return rules
+    return groups
 
 
-def _rule_file(path: Path, problems: list[Problem]) -> list[ThresholdRule]:
+def _rule_file(path: Path, folder: Path, interval: float, problems: list[Problem]) -> list[Group]:
+    name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         seen = _short(" ".join(str(error).split()))
-        problems.append(Problem(path.name, "cannot be read", seen, "write a YAML file with the key thresholds"))
+        problems.append(Problem(name, "cannot be read", seen, "write a YAML file in UTF-8"))
         return []
-    if not isinstance(document, dict):
-        problems.append(Problem(path.name, "is not a mapping", _short(document), "write the key thresholds"))
-        return []
-    found = _validate(ThresholdFile, document, path.name, _Reading(path.parent, problems))
-    return found.thresholds if found else []
+    groups, thresholds = parse_rules(text, name, interval, problems)
+    if thresholds is None:
+        return groups
+    found = _validate(ThresholdFile, {"thresholds": thresholds}, name, _Reading(path.parent, problems))
+    return [*groups, threshold_group(found.thresholds, name, interval)] if found else groups
 
 
 def _typed(entry: object, key: str, table: Mapping[str, Any], path: str, reading: _Reading) -> BaseModel | None:

@@ -211,8 +211,12 @@ class Notification:
 
 
 class Notifier(Protocol):
-    """Tells somebody about alerts. Never raises: failures are counted and the alert is re-sent at the next turn."""
+    """Tells somebody about alerts, and knows nothing else: no retry, no counters.
+
+    `notify` is given what is due: alerts that fire, and alerts that are over (`ends_at` has passed). It returns when
+    all of it was taken, and raises any error otherwise; it is then asked again with everything.
+    """
 
     async def start(self) -> None: ...
     async def shutdown(self) -> None: ...
-    async def notify(self, notifications: Sequence[Notification]) -> bool: ...
+    async def notify(self, notifications: Sequence[Notification]) -> None: ...

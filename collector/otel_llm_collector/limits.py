@@ -38,6 +38,53 @@ MAX_SERIES_PER_METRIC = 2000
 # truncate: longer label values are cut, so that one hostile attribute cannot grow every scrape
 MAX_LABEL_CHARS = 128
 
+# drop_oldest: how far rules and queries can look back, and how often series are sampled for them
+WINDOW_SECONDS = 6 * 3600.0
+WINDOW_RESOLUTION_SECONDS = 15.0
+
+# reject: samples of further series are dropped and counted as series_limit
+MAX_WINDOW_SERIES = 100_000
+MAX_WINDOW_SERIES_PER_NAME = 20_000
+
+# reject: a sample whose time lies further ahead than this is dropped and counted as future
+MAX_FUTURE_SECONDS = 600
+
+# drop: a point with more labels than this is dropped and counted as too_many_labels
+MAX_LABELS = 64
+
+# truncate: longer label values of incoming metrics are cut
+MAX_SERIES_LABEL_CHARS = 1024
+
+# forget: resources of which the labels are remembered between requests; they are worked out again
+MAX_REMEMBERED_TARGETS = 10_000
+
+# count again: spans that budgets remember to have counted, the newest of them
+MAX_COUNTED_SPANS = 2_000_000
+
+# overflow: further groups of a budget are added up in one group named (other)
+MAX_BUDGET_GROUPS = 1000
+
+# reject: a threshold above this share of a budget is refused
+MAX_BUDGET_THRESHOLD = 100
+
+# drop: alerts of one span rule at one time; hits with further labels are dropped and counted
+MAX_SPAN_ALERTS = 1000
+
+# look again: spans that span rules remember to have seen
+MAX_REMEMBERED_SPANS = 10_000
+
+# drop_oldest: what objectives (SLOs) look back on, and how often it is sampled; further series are dropped
+LONG_SECONDS = 4 * 86400.0
+LONG_RESOLUTION_SECONDS = 300.0
+MAX_LONG_SERIES = 1000
+
+# skip: one request in so many seconds is looked at for exemplars, none that is larger than this
+EXEMPLAR_SECONDS = 1.0
+MAX_EXEMPLAR_REQUEST_BYTES = 1 * MIB
+
+# reject: silences at one time; a further one is answered with 400
+MAX_SILENCES = 1000
+
 # reject: distinct (provider, model, day, tier) prices remembered; the oldest leave first
 MAX_CACHED_RATES = 4096
 

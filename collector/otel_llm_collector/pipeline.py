@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -40,7 +40,8 @@ class Admission:
     """The `Intake`: takes one request from a receiver through engine and log.
 
     Memory is bounded by admission: the bytes of all requests under way stay below `max_in_flight_bytes`, and a
-    request over that is answered with a retry hint before it is read. `on_kept` is told of every kept request.
+    request over that is answered with a retry hint before it is read. `on_kept` is told of every kept request,
+    `observers` are shown it.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Admission:
         on_kept: Callable[[Signal, int], None],
         plugins: Plugins | None = None,
         max_in_flight_bytes: int = limits.MAX_IN_FLIGHT_BYTES,
+        observers: Mapping[Signal, Sequence[Callable[[bytes], None]]] | None = None,
     ) -> None:
         self._engine = engine
         self._log = log
@@ -59,6 +61,7 @@ class Admission:
         self._telemetry = telemetry
         self._on_kept = on_kept
         self._plugins = plugins
+        self._observers = observers or {}
         self._max_in_flight = max_in_flight_bytes
         self._in_flight = 0
         self._keeping: set[asyncio.Task[None]] = set()
@@ -107,7 +110,20 @@ class Admission:
                 raise
             self._on_kept(signal, outcome.accepted)
         self._series.record(outcome.counters, outcome.histograms)
+        if outcome.accepted:
+            await self._observe(signal, outcome.payload)
         self._telemetry.kept(signal, transport, outcome, rejects)
+
+    async def _observe(self, signal: Signal, payload: bytes) -> None:
+        """Show the kept request to who wants to see it; a mistake there costs the sender nothing."""
+        for observe in self._observers.get(signal, ()):
+            try:
+                if len(payload) < limits.INLINE_REQUEST_BYTES:
+                    observe(payload)
+                else:
+                    await asyncio.to_thread(observe, payload)
+            except Exception:
+                logger.exception("a kept %s request could not be observed", signal)
 
     async def _run_engine(self, signal: Signal, request: bytes) -> Outcome:
         if len(request) < limits.INLINE_REQUEST_BYTES:

@@ -1,262 +1,284 @@
-"""Evaluates the rules at an interval, keeps the alerts, tells the notifiers.
+"""Evaluates the groups of rules, each at its interval; keeps the alerts; offers them to the tellers.
 
-A rule that fails is shown as failed and the others go on. Notification runs beside evaluation: a target that hangs
-delays neither.
+Evaluation runs in a thread beside the event loop, telling in tasks of its own: a slow rule delays no request, a target
+that hangs delays no rule. A group whose turn has passed while another was evaluated is evaluated at once and its missed
+turns are counted. When the wall clock is set, everything remembered is moved along, so that neither a hold nor a window
+is cut short or drawn out by it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from otel_llm_semconv.metrics import METRICS
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from otel_llm_collector.alert.rules import CONDITIONS, QUANTILES, AlertsConfig, Statistic, ThresholdRule
-from otel_llm_collector.alert.state import Alert, State, is_due, step
-from otel_llm_collector.contract import Notification, Notifier
-from otel_llm_collector.measure.series import SeriesStore
-from otel_llm_collector.measure.window import Change, Window, quantile
+from otel_llm_collector.alert import group as groups
+from otel_llm_collector.alert import view
+from otel_llm_collector.alert.group import Active, RunningGroup, RunningRule, Surroundings
+from otel_llm_collector.alert.grouping import GroupTeller
+from otel_llm_collector.alert.long import Long
+from otel_llm_collector.alert.memory import Memory
+from otel_llm_collector.alert.rule_files import Group
+from otel_llm_collector.alert.rules import AlertsConfig
+from otel_llm_collector.alert.silences import Silences
+from otel_llm_collector.alert.spans import SpanRules
+from otel_llm_collector.alert.state import Alert, State
+from otel_llm_collector.alert.tell import Tellable, Teller
+from otel_llm_collector.contract import Notification
+from otel_llm_collector.measure.promql.storage import make_labels
+from otel_llm_collector.measure.sampler import Sampler
 
 logger = logging.getLogger(__name__)
 
-Group = tuple[str, ...]  # values of the labels in a rule's `by`
+_CLOCK_SET_SECONDS = 30.0  # a difference from the steady clock larger than this means that the wall clock was set
+_OUTAGE_TOLERANCE = 3600.0  # pending alerts of a collector that was away for longer begin anew, as in Prometheus
+_SAVED_AT_STEP = 60.0  # the file is not written anew only because time passed
+_SAVE_EVERY = 300.0  # seconds between two savings of what objectives look back on
+_REMOVED = "(removed)"  # the group of rules that are no longer there but whose alerts have to be resolved
+_IDLE_SECONDS = 1.0  # the longest sleep between two looks at what is due
 
 
-@dataclass(slots=True)
-class _Running:
-    """A rule with its alerts and what its last evaluation was like."""
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Seconds since the epoch, and seconds of a clock that is never set."""
 
-    rule: ThresholdRule
-    alerts: dict[Group, Alert] = field(default_factory=dict)
-    error: str = ""
-    evaluated_at: float = math.nan
-    seconds: float = 0.0
+    wall: Callable[[], float]
+    steady: Callable[[], float]
 
 
 class Evaluator:
-    """Runs the threshold rules over a `SeriesStore`; `clock` gives seconds since the epoch."""
+    """Runs groups of rules over `past`, which `sampler` fills with our own series before each turn."""
 
     def __init__(
         self,
         config: AlertsConfig,
-        rules: Sequence[ThresholdRule],
-        store: SeriesStore,
-        notifiers: Sequence[Notifier],
+        rule_groups: Sequence[Group],
+        store: Long,
+        sampler: Sampler,
+        tellers: Sequence[Teller | GroupTeller],
+        memory: Memory,
         registry: CollectorRegistry,
-        clock: Callable[[], float],
+        clock: Clock,
+        spans: SpanRules,
     ) -> None:
         self._config = config
-        self._running = [_Running(rule) for rule in rules]
-        self._notifiers = list(notifiers)
+        self._store = store
+        self._spans = spans
+        self._sampler = sampler
+        self._tellers = list(tellers)
+        self._memory = memory
         self._clock = clock
-        names: dict[float, set[str]] = defaultdict(set)
-        for rule in rules:
-            names[rule.window_seconds].update(filter(None, (rule.metric, rule.per)))
-        self._windows = {seconds: Window(store, used, seconds) for seconds, used in names.items()}
+        self._around = Surroundings(config.external_labels, config.external_url)
+        self._standing = _standing(spans, config.evaluation_seconds)
+        self._groups = [*map(_running, rule_groups), *self._standing]
+        self._incoming: list[Group] | None = None
+        self.silences = Silences()
         self._task: asyncio.Task[None] | None = None
-        self._telling: asyncio.Task[None] | None = None
+        self._offset = math.nan
+        self._sample_at = -math.inf
+        self._saved_at = -math.inf
         self._evaluations = Counter("otel_llm_alert_evaluations", "Rules evaluated.", registry=registry)
         self._failures = Counter("otel_llm_alert_evaluation_failures", "Rules that failed.", registry=registry)
+        self._missed = Counter("otel_llm_alert_missed_turns", "Turns of groups that were skipped.", registry=registry)
+        self._set = Counter("otel_llm_alert_clock_changes", "Times the wall clock was set.", registry=registry)
+        firing = Gauge("otel_llm_alert_firing", "Alerts that fire now.", registry=registry)
+        firing.set_function(lambda: sum(1 for *_, one in self._active() if one.alert.state is State.FIRING))
 
     async def start(self) -> None:
-        """Evaluate from now on."""
-        for notifier in self._notifiers:
-            await notifier.start()
-        if self._running:
-            self._task = asyncio.create_task(self._run())
+        """Remember what was before the start, and evaluate from now on."""
+        self.restore(self._clock.wall())
+        for teller in self._tellers:
+            await teller.start()
+        self._task = asyncio.create_task(self._run())
 
     async def shutdown(self) -> None:
         """Stop evaluating; alerts that fire stay as the notifiers know them until their end time."""
-        for task in (self._task, self._telling):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        self._task = self._telling = None
-        for notifier in self._notifiers:
-            await notifier.shutdown()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+            self._memory.save(self.dump(self._clock.wall()))
+            self._store.save(round(self._clock.wall() * 1000))
+        for teller in self._tellers:
+            await teller.shutdown()
 
     async def _run(self) -> None:
         while True:
-            self.evaluate(self._clock())
-            if self._telling is None or self._telling.done():
-                self._telling = asyncio.create_task(self._tell(self._clock()))
-            await asyncio.sleep(self._config.evaluation_seconds)
+            try:
+                await asyncio.to_thread(self.evaluate, self._clock.wall())
+                now = self._clock.wall()
+                self.offer(now)
+                await asyncio.to_thread(self._memory.save, self.dump(now))
+                if not 0 <= now - self._saved_at < _SAVE_EVERY:
+                    self._saved_at = now
+                    await asyncio.to_thread(self._store.save, round(now * 1000))
+            except Exception:  # whatever it was, alerting goes on
+                logger.exception("a turn of alerting failed; the next one follows")
+            await asyncio.sleep(self._pause(self._clock.wall()))
+
+    def _pause(self, now: float) -> float:
+        next_at = min([self._sample_at, *(one.next_at for one in self._groups)])
+        return min(max(next_at - now, 0.01), _IDLE_SECONDS)
 
     def evaluate(self, now: float) -> None:
-        """Evaluate every rule at `now`."""
-        for window in self._windows.values():
-            window.snapshot(now)
-        for running in self._running:
-            self._evaluations.inc()
-            try:
-                self._evaluate(running, now)
-                running.error = ""
-            except Exception as error:  # one rule must not stop the others
-                self._failures.inc()
-                running.error = f"{type(error).__name__}: {error}"
-                logger.exception("rule %s failed", running.rule.name)
-            running.evaluated_at = now
-            running.seconds = max(0.0, self._clock() - now)
+        """Sample, and evaluate every group that is due at `now`."""
+        self._notice_clock(now)
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            self._take_over(incoming, now)
+        due = [one for one in self._groups if one.next_at <= now]
+        if due or self._sample_at <= now:
+            self._sampler.sample(round(now * 1000))
+            self._sample_at = now + self._sampler.resolution_ms / 1000
+        for one in due:
+            interval = one.group.interval
+            if math.isfinite(one.next_at):
+                self._missed.inc(max(0, math.floor((now - one.next_at) / interval)))
+            late = (now - one.next_at) % interval if math.isfinite(one.next_at) else 0.0
+            one.next_at = now + interval - late
+            failed = groups.evaluate(one, self._store, now, self._around, self._clock.steady)
+            self._evaluations.inc(len(one.rules))
+            self._failures.inc(failed)
+            if one.group.name == _REMOVED and not any(rule.active for rule in one.rules):
+                self._groups = [other for other in self._groups if other is not one]
 
-    def _evaluate(self, running: _Running, now: float) -> None:
-        rule = running.rule
-        holds = CONDITIONS[rule.condition]
-        values = {
-            group: value
-            for group, value in self._values(rule).items()
-            if not math.isnan(value) and holds(value, rule.threshold)
-        }
-        for group in {*values, *running.alerts}:
-            after = step(running.alerts.get(group), values.get(group), now, rule.duration_seconds)
-            if after is None:
-                running.alerts.pop(group, None)
-            else:
-                running.alerts[group] = after
-
-    def _values(self, rule: ThresholdRule) -> dict[Group, float]:
-        """The statistic of each group."""
-        groups = self._groups(rule.metric, rule)
-        if rule.statistic is Statistic.RATIO:
-            assert rule.per is not None  # noqa: S101 - the rule's own validator says so
-            below = self._groups(rule.per, rule)
-            return {group: _ratio(_sum(groups.get(group, [])), _sum(changes)) for group, changes in below.items()}
-        return {group: _statistic(rule, changes) for group, changes in groups.items()}
-
-    def _groups(self, name: str, rule: ThresholdRule) -> dict[Group, list[Change]]:
-        groups: dict[Group, list[Change]] = defaultdict(list)
-        known = {key.replace(".", "_") for key in METRICS[name].attributes}
-        where = {label: value for label, value in rule.where.items() if label in known}
-        for change in self._windows[rule.window_seconds].changes(name):
-            if all(change.labels.get(label) == value for label, value in where.items()):
-                groups[tuple(change.labels.get(label, "") for label in rule.by)].append(change)
-        return groups
-
-    async def _tell(self, now: float) -> None:
-        """Send what is due. What was not taken stays due."""
-        due = [
-            (running, group, alert)
-            for running in self._running
-            for group, alert in running.alerts.items()
-            if is_due(alert, now, self._config.resend_seconds)
-        ]
-        if not due or not self._notifiers:
+    def _notice_clock(self, now: float) -> None:
+        offset = now - self._clock.steady()
+        by = offset - self._offset
+        self._offset = offset
+        if not abs(by) > _CLOCK_SET_SECONDS:
             return
-        notifications = [self._notification(running.rule, group, alert, now) for running, group, alert in due]
-        taken = await asyncio.gather(*(notifier.notify(notifications) for notifier in self._notifiers))
-        if not all(taken):
-            return
-        for running, group, alert in due:
-            current = running.alerts.get(group)
-            if current is not None and current.state is alert.state:
-                running.alerts[group] = replace(current, sent_at=now)
+        logger.warning("the clock was set by %+.0f s; alerts and their past are moved along", by)
+        self._set.inc()
+        self._store.shift(round(by * 1000))
+        self._spans.shift(by)
+        self._sampler.shift(round(by * 1000))
+        self._sample_at += by
+        for one in self._groups:
+            one.next_at += by
+            for rule in one.rules:
+                groups.move(rule, by)
+        for teller in self._tellers:
+            teller.shift(by)
 
-    def _notification(self, rule: ThresholdRule, group: Group, alert: Alert, now: float) -> Notification:
+    def offer(self, now: float) -> None:
+        """Offer every alert that is not silenced to every teller."""
+        tellable = self.tellable(now)
+        for teller in self._tellers:
+            teller.offer(tellable, now)
+
+    def tellable(self, now: float) -> list[Tellable]:
+        """Every alert that somebody may have to be told of: firing or over, and not silenced."""
         lasting = 4 * max(self._config.evaluation_seconds, self._config.resend_seconds)
-        ends_at = alert.resolved_at if alert.state is State.RESOLVED else now + lasting
-        labels = {**self._config.external_labels, **_labels(rule, group)}
-        return Notification(labels, _annotations(rule, alert), alert.fired_at, ends_at)
+        tellable = []
+        for in_group, rule, one in self._active():
+            labels = {**self._config.external_labels, **dict(one.labels)}
+            if one.alert.state is State.PENDING or self.silences.silenced(labels, now):
+                continue
+            over = one.alert.state is State.RESOLVED
+            ends_at = one.alert.resolved_at if over else now + max(lasting, 4 * in_group.group.interval)
+            link = view.link(self._config.external_url, rule.rule)
+            notification = Notification(labels, dict(one.annotations), one.alert.fired_at, ends_at, link)
+            tellable.append(Tellable(f"{rule.key} {json.dumps(one.labels)}", one.alert, notification))
+        return tellable
+
+    def _active(self) -> Iterator[tuple[RunningGroup, RunningRule, Active]]:
+        for in_group in self._groups:
+            for rule in in_group.rules:
+                for one in rule.active.values():
+                    yield in_group, rule, one
+
+    def reload(self, rule_groups: Sequence[Group]) -> None:
+        """Take other groups before the next turn.
+
+        Rules that did not change keep their alerts; alerts of rules that went are resolved.
+        """
+        self._incoming = list(rule_groups)
+
+    def _take_over(self, rule_groups: Sequence[Group], now: float) -> None:
+        old = {rule.key: rule for in_group in self._groups for rule in in_group.rules}
+        turns = {(one.group.file, one.group.name): one for one in self._groups}
+        fresh = [_running(one) for one in rule_groups]
+        for in_group in self._standing:
+            for rule in in_group.rules:
+                old.pop(rule.key, None)
+        for in_group in fresh:
+            before = turns.get((in_group.group.file, in_group.group.name))
+            if before is not None and before.group.interval == in_group.group.interval:
+                in_group.next_at = before.next_at
+            for rule in in_group.rules:
+                kept = old.pop(rule.key, None)
+                if kept is not None:
+                    rule.active, rule.written, rule.error = kept.active, kept.written, kept.error
+                    rule.evaluated_at, rule.trusted_from = kept.evaluated_at, kept.trusted_from
+        gone = [groups.retired(rule, now) for rule in old.values() if rule.active or rule.written]
+        if gone:
+            fresh.append(RunningGroup(Group(_REMOVED, "", self._config.evaluation_seconds, ()), gone))
+        self._groups = [*fresh, *self._standing]
+
+    def dump(self, now: float) -> dict[str, Any]:
+        """What has to survive a restart."""
+        return {
+            "saved_at": math.floor(now / _SAVED_AT_STEP) * _SAVED_AT_STEP,
+            "alerts": [
+                {"rule": rule.key, "labels": dict(one.labels), "annotations": dict(one.annotations)}
+                | {name: _plain(value) for name, value in asdict(one.alert).items() if name != "value"}
+                for in_group, rule, one in self._active()
+            ],
+            "told": {teller.name: teller.dump() for teller in self._tellers},
+            "silences": self.silences.dump(),
+        }
+
+    def restore(self, now: float) -> None:
+        """Take up what `dump` saved before the restart.
+
+        A restored alert that fires does not end before its rule can see as far back again as it looks.
+        """
+        self._store.load(round(now * 1000))
+        saved = self._memory.load()
+        if not saved:
+            return
+        away = now - float(saved["saved_at"])
+        rules = {rule.key: rule for in_group in self._groups for rule in in_group.rules}
+        for one in saved["alerts"]:
+            rule = rules.get(one["rule"])
+            state = State(one["state"])
+            if rule is None or (state is State.PENDING and away > _OUTAGE_TOLERANCE):
+                continue
+            times = {name: float(one[name]) for name in ("active_at", "fired_at", "resolved_at", "kept_since")}
+            labels = make_labels(one["labels"])
+            rule.active[labels] = Active(Alert(state, value=math.nan, **times), labels, one["annotations"])
+            rule.trusted_from = now + min(groups.looks_back(rule.rule), _OUTAGE_TOLERANCE)
+        for teller in self._tellers:
+            teller.load(saved["told"].get(teller.name, {}))
+        self.silences.load(saved["silences"])
 
     def alerts(self) -> dict[str, Any]:
         """The `data` of Prometheus' /api/v1/alerts."""
-        return {
-            "alerts": [
-                _shown(running.rule, group, alert)
-                for running in self._running
-                for group, alert in sorted(running.alerts.items())
-                if alert.state is not State.RESOLVED
-            ]
-        }
+        return {"alerts": [view.alert(one) for _, _, one in self._active() if one.alert.state is not State.RESOLVED]}
 
     def rules(self) -> dict[str, Any]:
-        """The `data` of Prometheus' /api/v1/rules, all rules in one group."""
-        if not self._running:
-            return {"groups": []}
-        last = max((running.evaluated_at for running in self._running), default=math.nan)
-        group = {
-            "name": "thresholds",
-            "file": "configuration",
-            "rules": [_shown_rule(running) for running in self._running],
-            "interval": self._config.evaluation_seconds,
-            "limit": 0,
-            "evaluationTime": sum(running.seconds for running in self._running),
-            "lastEvaluation": _time(last),
-        }
-        return {"groups": [group]}
+        """The `data` of Prometheus' /api/v1/rules."""
+        return {"groups": [view.group(one) for one in self._groups if one.group.name != _REMOVED]}
 
 
-def _statistic(rule: ThresholdRule, changes: list[Change]) -> float:
-    if rule.statistic is Statistic.INCREASE:
-        return _sum(changes)
-    if rule.statistic is Statistic.RATE:
-        return _ratio(_sum(changes), max(change.seconds for change in changes))
-    counts = [sum(column) for column in zip(*(change.counts for change in changes), strict=True)]
-    if rule.statistic is Statistic.MEAN:
-        return _ratio(sum(change.value for change in changes), sum(counts))
-    return quantile(QUANTILES[rule.statistic], METRICS[rule.metric].boundaries, counts)
+def _running(one: Group) -> RunningGroup:
+    return RunningGroup(
+        one, [groups.running(rule, json.dumps([one.file, one.name, *rule.identity])) for rule in one.rules]
+    )
 
 
-def _sum(changes: list[Change]) -> float:
-    """The increase: of a counter its value, of a histogram its number of observations."""
-    return sum(sum(change.counts) if change.counts else change.value for change in changes)
+def _standing(spans: SpanRules, interval: float) -> list[RunningGroup]:
+    """The group of the rules about single spans, which have no query."""
+    rules = spans.running(lambda rule: json.dumps(["", "spans", *rule.identity]))
+    return [RunningGroup(Group("spans", "configuration", interval, ()), rules)] if rules else []
 
 
-def _ratio(above: float, below: float) -> float:
-    return above / below if below else math.nan
-
-
-def _labels(rule: ThresholdRule, group: Group) -> dict[str, str]:
-    grouped = {label: value for label, value in zip(rule.by, group, strict=True) if value}
-    return {**grouped, "alertname": rule.name, "severity": rule.severity}
-
-
-def _annotations(rule: ThresholdRule, alert: Alert) -> dict[str, str]:
-    what = f"{rule.statistic} of {rule.metric}" + (f" per {rule.per}" if rule.per else "")
-    annotations = {
-        "summary": rule.summary or f"{what} is {rule.condition} {rule.threshold:g}",
-        "description": f"{what} over {rule.window_seconds:g} s is {alert.value:.6g}",
-    }
-    return {**annotations, "runbook_url": rule.runbook_url} if rule.runbook_url else annotations
-
-
-def _shown(rule: ThresholdRule, group: Group, alert: Alert) -> dict[str, Any]:
-    return {
-        "labels": _labels(rule, group),
-        "annotations": _annotations(rule, alert),
-        "state": alert.state.value,
-        "activeAt": _time(alert.active_at),
-        "value": f"{alert.value:e}",
-    }
-
-
-def _shown_rule(running: _Running) -> dict[str, Any]:
-    rule = running.rule
-    shown = [_shown(rule, group, alert) for group, alert in running.alerts.items() if alert.state is not State.RESOLVED]
-    states = {alert["state"] for alert in shown}
-    return {
-        "state": "firing" if "firing" in states else "pending" if "pending" in states else "inactive",
-        "name": rule.name,
-        "query": f"{rule.statistic}({rule.metric}) {rule.condition} {rule.threshold:g}",
-        "duration": rule.duration_seconds,
-        "keepFiringFor": 0,
-        "labels": {"severity": rule.severity},
-        "annotations": {"summary": rule.summary},
-        "alerts": shown,
-        "health": "err" if running.error else "unknown" if math.isnan(running.evaluated_at) else "ok",
-        **({"lastError": running.error} if running.error else {}),
-        "evaluationTime": running.seconds,
-        "lastEvaluation": _time(running.evaluated_at),
-        "type": "alerting",
-    }
-
-
-def _time(seconds: float) -> str:
-    if math.isnan(seconds):
-        return "0001-01-01T00:00:00Z"
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,33 +1,33 @@
 """Threshold rules: a metric, a statistic over a window, a condition, a threshold, a duration, a severity.
 
-Rules stand in the configuration under `alerts.thresholds`, or in files named by `alerts.rules`, each with the same
-list under the key `thresholds`. Reading reports every mistake of every file at once.
+Rules stand in the configuration under `alerts.thresholds`, or in rule files under the key `thresholds`. Each is
+compiled to an ordinary alerting rule with a PromQL expression, so that one machine evaluates everything.
 """
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from otel_llm_semconv.metrics import METRICS, Metric
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from otel_llm_collector.alert.durations import format_duration
+from otel_llm_collector.alert.rule_files import Group, Rule
+from otel_llm_collector.alert.slo import Slo
+from otel_llm_collector.alert.spans import SpanRule
+from otel_llm_collector.alert.template import literal
+from otel_llm_collector.alert.template import parse as parse_template
+from otel_llm_collector.config_types import ConfigPath
 from otel_llm_collector.measure.names import metric_name
+from otel_llm_collector.measure.promql.query import parse
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _BY_PROMETHEUS_NAME = {metric_name(metric.name, metric.unit): metric for metric in METRICS.values()}
 
-CONDITIONS: dict[str, Callable[[float, float], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
+CONDITIONS = (">", ">=", "<", "<=", "==", "!=")
 
 
 class Statistic(StrEnum):
@@ -80,6 +80,10 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _optional_url(value: str) -> str:
+    return _url(value) if value else ""
+
+
 MetricName = Annotated[str, AfterValidator(_known_metric)]
 LabelName = Annotated[str, AfterValidator(_label)]
 
@@ -103,6 +107,47 @@ class ThresholdRule(BaseModel):
     summary: str = Field("", max_length=1000, description="One sentence for the person who is told.")
     runbook_url: str = Field("", max_length=1000, description="Where to read what to do.")
 
+    def compiled(self) -> Rule:
+        """The alerting rule that means the same."""
+        what = f"{self.statistic} of {self.metric}" + (f" per {self.per}" if self.per else "")
+        over = f"{what} over {self.window_seconds:g} s is "
+        annotations = {
+            "summary": literal(self.summary or f"{what} is {self.condition} {self.threshold:g}"),
+            "description": parse_template(over + '{{ printf "%.6g" $value }}'),
+        }
+        if self.runbook_url:
+            annotations["runbook_url"] = literal(self.runbook_url)
+        labels = {"severity": literal(self.severity)}
+        return Rule(self.name, False, parse(self.expression()), self.duration_seconds, 0.0, labels, annotations)
+
+    def expression(self) -> str:
+        """The condition as PromQL. Where there is nothing to divide by, or nothing was observed, nothing holds."""
+        value = f"({self._value()} <= +Inf)" if self.condition == "!=" else self._value()  # without NaN
+        return f"{value} {self.condition} {self.threshold!r}"
+
+    def _value(self) -> str:
+        by = f" by ({', '.join(self.by)})" if self.by else ""
+        counted = _counted(self.metric)
+        increase = f"sum{by} ({self._over(self.metric, counted, 'increase')})"
+        if self.statistic is Statistic.INCREASE:
+            return increase
+        if self.statistic is Statistic.RATE:
+            return f"sum{by} ({self._over(self.metric, counted, 'rate')})"
+        if self.statistic is Statistic.MEAN:
+            return f"sum{by} ({self._over(self.metric, '_sum', 'increase')}) / ({increase} > 0)"
+        if self.per is not None:
+            below = f"sum{by} ({self._over(self.per, _counted(self.per), 'increase')})"
+            return f"({increase} or {below} * 0) / ({below} > 0)"
+        buckets = f"sum by ({', '.join([*self.by, 'le'])}) ({self._over(self.metric, '_bucket', 'rate')})"
+        return f"histogram_quantile({QUANTILES[self.statistic]}, {buckets})"
+
+    def _over(self, name: str, ending: str, function: str) -> str:
+        metric = METRICS[name]
+        known = {key.replace(".", "_") for key in metric.attributes}
+        where = ", ".join(f"{label}={_quoted(value)}" for label, value in self.where.items() if label in known)
+        selector = f"{metric_name(metric.name, metric.unit)}{ending}{{{where}}}"
+        return f"{function}({selector}[{format_duration(self.window_seconds)}])"
+
     @model_validator(mode="after")
     def _fits(self) -> ThresholdRule:
         metric = METRICS[self.metric]
@@ -125,6 +170,19 @@ class ThresholdRule(BaseModel):
         return self
 
 
+def _counted(name: str) -> str:
+    return "_total" if METRICS[name].instrument == "counter" else "_count"
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def threshold_group(rules: Sequence[ThresholdRule], file: str, interval: float) -> Group:
+    """The group that threshold rules of one file form."""
+    return Group("thresholds", file, interval, tuple(rule.compiled() for rule in rules))
+
+
 class ThresholdFile(BaseModel):
     """A file of threshold rules."""
 
@@ -145,6 +203,16 @@ class AlertsConfig(BaseModel):
     )
     evaluation_seconds: float = Field(15, ge=0.1, le=3600, description="Time between evaluations, in seconds.")
     resend_seconds: float = Field(60, ge=1, le=3600, description="Time after which a firing alert is sent again.")
+    path: ConfigPath | None = Field(
+        None, description="Folder in which alerts, silences and what was told survive a restart; none by default."
+    )
+    spans: list[SpanRule] = Field(default_factory=list, description="Rules about single spans.")
+    slos: list[Slo] = Field(default_factory=list, description="Service level objectives.")
+    deadman: bool = Field(False, description="An alert that always fires, so that its absence can be noticed.")
+    notify: dict[str, Any] = Field(default_factory=dict, description="People to tell, one entry each, named by you.")
+    external_url: Annotated[str, AfterValidator(_optional_url)] = Field(
+        "", description="Where people reach a Prometheus page; links in alerts start with it."
+    )
     external_labels: dict[LabelName, str] = Field(
         default_factory=dict, description="Labels added to every alert that is sent."
     )

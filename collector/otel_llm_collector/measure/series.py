@@ -15,6 +15,7 @@ from otel_llm_semconv.metrics import METRICS, Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import HistogramDelta, SeriesKey
@@ -30,6 +31,7 @@ class Histogram:
 
     counts: list[int]
     sum: float = 0.0
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)  # by bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,13 @@ class SeriesStore(Collector):
                 for index, count in enumerate(delta.counts):
                     found.counts[index] += count
                 found.sum += delta.sum
+
+    def exemplify(self, name: str, labels: tuple[str, ...], bucket: int, exemplar: Exemplar) -> None:
+        """Remember a span for one bucket of a histogram that was measured."""
+        with self._lock:
+            found = self._tables[name].series.get(tuple(_clean(value) for value in labels))
+            if isinstance(found, Histogram):
+                found.exemplars[bucket] = exemplar
 
     def _slot(self, table: _Table, labels: tuple[str, ...]) -> tuple[str, ...]:
         key = tuple(_clean(value) for value in labels)
@@ -159,10 +168,11 @@ def _values(metric: Metric, key: tuple[str, ...]) -> list[str]:
     return [*([""] * len(metric.attributes)), "true"] if key == _OVERFLOW else [*key, ""]
 
 
-def _buckets(metric: Metric, state: Histogram) -> list[tuple[str, float]]:
+def _buckets(metric: Metric, state: Histogram) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
     total = 0
-    buckets = []
-    for bound, count in zip([*map(str, metric.boundaries), "+Inf"], state.counts, strict=True):
+    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+    for index, (bound, count) in enumerate(zip([*map(str, metric.boundaries), "+Inf"], state.counts, strict=True)):
         total += count
-        buckets.append((bound, float(total)))
+        exemplar = state.exemplars.get(index)
+        buckets.append((bound, float(total), exemplar) if exemplar else (bound, float(total)))
     return buckets

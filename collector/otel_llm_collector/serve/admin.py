@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +18,7 @@ from starlette.routing import Route
 from otel_llm_collector._version import __version__
 from otel_llm_collector.config_types import Endpoint
 from otel_llm_collector.http_server import HttpServer
+from otel_llm_collector.serve.actions import Actions
 from otel_llm_collector.serve.prometheus_api import PrometheusApi
 
 
@@ -27,6 +28,9 @@ class ServerConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     endpoint: Endpoint = Field("127.0.0.1:8889", description="host:port to listen on; port 0 takes a free one.")
+    token: SecretStr | None = Field(
+        None, min_length=8, description="Bearer token for reload and silences; without one only this machine may."
+    )
 
 
 class AlertView(Protocol):
@@ -46,6 +50,7 @@ class AdminServer:
         alerts: AlertView,
         details: Callable[[], dict[str, Any]],
         queries: PrometheusApi,
+        actions: Actions,
     ) -> None:
         self._queries = queries
         self._expose = expose
@@ -62,7 +67,7 @@ class AdminServer:
             "/api/v1/rules": self._api_rules,
         }
         own = [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
-        application = Starlette(routes=[*own, *queries.routes()])
+        application = Starlette(routes=[*own, *queries.routes(), *actions.routes()])
         self._server = HttpServer(application, config.endpoint, "server.endpoint")
 
     @property

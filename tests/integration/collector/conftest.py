@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -50,3 +51,12 @@ def running(engine: PureEngine) -> Running:
             await app.shutdown()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """The path of promtool."""
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("needs promtool; apt-get install prometheus")
+    return found

@@ -6,7 +6,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-from otel_llm_collector.alert.state import RESOLVED_RETENTION, Alert, State, is_due, step
+from otel_llm_collector.alert.state import RESOLVED_RETENTION, Alert, State, Told, is_due, shifted, step
 
 HOLD = 10.0
 RESEND = 60.0
@@ -56,13 +56,33 @@ def test_a_clock_that_goes_back_neither_fires_early_nor_forgets() -> None:
 
 def test_due_at_once_and_then_at_the_interval() -> None:
     """Firing and resolved are told at once and again every `RESEND` seconds; pending never."""
-    assert not is_due(Alert(State.PENDING, 0, 1.0), 1000, RESEND)
+    assert not is_due(Alert(State.PENDING, 0, 1.0), None, 1000, RESEND)
     firing = Alert(State.FIRING, 0, 1.0, fired_at=0)
-    assert is_due(firing, 0, RESEND)
-    told = Alert(State.FIRING, 0, 1.0, fired_at=0, sent_at=0)
-    assert not is_due(told, RESEND - 1, RESEND)
-    assert is_due(told, RESEND, RESEND)
-    assert is_due(told, -5, RESEND), "after the clock went back it is told again"
+    assert is_due(firing, None, 0, RESEND)
+    told = Told(State.FIRING, 0)
+    assert not is_due(firing, told, RESEND - 1, RESEND)
+    assert is_due(firing, told, RESEND, RESEND)
+    assert is_due(firing, told, -5, RESEND), "after the clock went back it is told again"
+    assert is_due(Alert(State.RESOLVED, 0, 1.0), told, 1, RESEND), "that it is over is told at once"
+
+
+def test_keep_firing_for() -> None:
+    """A condition that ends is kept for a while; one that returns meanwhile is the same alert."""
+    alert = None
+    seen = []
+    for now, value in ((0, 1.0), (5, None), (9, None), (10, 1.0), (12, None), (21, None), (22, None)):
+        alert = step(alert, value, now, 0, keep=10)
+        seen.append(alert.state if alert else None)
+    assert seen == [State.FIRING] * 6 + [State.RESOLVED]
+    assert alert is not None
+    assert alert.fired_at == 0
+
+
+def test_moving_with_the_clock() -> None:
+    """All times move, those that are not there stay so."""
+    moved = shifted(Alert(State.FIRING, active_at=1, value=2.0, fired_at=3), 100)
+    assert (moved.active_at, moved.fired_at, moved.value) == (101, 103, 2.0)
+    assert math.isnan(moved.resolved_at)
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 30), st.booleans()), max_size=40))

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
-import pytest
 from otel_llm_collector.contract import HistogramDelta
 from otel_llm_collector.measure.exposition import exposer
-from otel_llm_collector.measure.names import metric_name
 from otel_llm_collector.measure.series import SeriesStore
-from otel_llm_collector.measure.window import Window, quantile
 from otel_llm_semconv import metrics
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -88,60 +83,3 @@ def test_the_scraper_gets_the_format_it_asks_for() -> None:
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
     assert "allow-utf-8" not in expose("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8")[1]
-
-
-@pytest.mark.parametrize(
-    ("name", "unit", "wanted"),
-    [
-        ("otel_llm.operation.duration", "s", "otel_llm_operation_duration_seconds"),
-        ("otel_llm.cost.usd", "{USD}", "otel_llm_cost_usd"),
-        ("hw.memory", "By", "hw_memory_bytes"),
-        ("a.ratio", "1", "a_ratio"),
-    ],
-)
-def test_names_follow_opentelemetrys_rules(name: str, unit: str, wanted: str) -> None:
-    """Dots to underscores, unit as suffix, braces left out, no suffix twice."""
-    assert metric_name(name, unit) == wanted
-
-
-def test_a_window_says_how_series_changed() -> None:
-    """Increase over the window, a series that began inside it from 0, a reset as a new beginning."""
-    store = SeriesStore()
-    window = Window(store, [REQUESTS.name], 10)
-    store.record(requests(5), {})
-    window.snapshot(100)
-    assert window.changes(REQUESTS.name) == []
-    store.record(requests(2), {})
-    store.record(requests(1, "new"), {})
-    window.snapshot(105)
-    changes = {change.labels["gen_ai_request_model"]: change.value for change in window.changes(REQUESTS.name)}
-    assert changes == {"m": 2, "new": 1}
-    for now in range(106, 200):
-        window.snapshot(now)
-    assert all(change.value == 0 for change in window.changes(REQUESTS.name))
-    assert len(window._snapshots) < 15
-    window.snapshot(50)  # the clock went back
-    assert window.changes(REQUESTS.name) == []
-
-
-def test_a_window_holds_few_snapshots_however_often_it_is_asked() -> None:
-    """A long window evaluated often costs bounded memory and stays right to about a percent."""
-    store = SeriesStore()
-    window = Window(store, [REQUESTS.name], 1000)
-    for tenth in range(30_000):
-        if tenth % 10 == 0:
-            store.record(requests(1), {})
-        window.snapshot(tenth / 10)
-    assert len(window._snapshots) <= 105
-    [change] = window.changes(REQUESTS.name)
-    assert change.value == pytest.approx(1000, rel=0.02)
-    assert change.seconds == pytest.approx(1000, rel=0.02)
-
-
-def test_quantiles_follow_prometheus_rule() -> None:
-    """Linear inside a bucket, the highest boundary above it, NaN of nothing."""
-    assert quantile(0.5, (1.0, 2.0, 4.0), (0, 10, 0, 0)) == 1.5
-    assert quantile(0.9, (1.0, 2.0), (5, 5, 0)) == pytest.approx(1.8)
-    assert quantile(0.99, (1.0, 2.0), (0, 0, 7)) == 2.0
-    assert quantile(0.5, (1.0,), (4, 0)) == 0.5
-    assert math.isnan(quantile(0.5, (1.0,), (0, 0)))
