@@ -230,7 +230,8 @@ class HostLock:
             return False
         self._asked = self._clock()
         try:
-            file = self._path.open("a")
+            # Not through a link: the folder is everybody's.
+            file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+")
         except OSError:
             return True  # no place for a lock: better twice than never
         try:

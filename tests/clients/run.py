@@ -124,6 +124,7 @@ def environment(leg: Leg) -> str:
     ready = folder / "ready"
     if not ready.exists():
         venv.create(folder, with_pip=True, clear=True)
+        install(python, "--upgrade", "pip")  # pip 23 finds no way through OpenTelemetry's beta versions
         install(python, *leg.packages, *SERVER, "--editable", str(ROOT))
         if leg.alone:
             install(python, "--no-deps", *leg.alone)
