@@ -18,6 +18,7 @@ import hashlib
 import json
 import math
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
@@ -107,6 +108,7 @@ class Experiment:
         self._first_parameters = dict(parameters or {})
         self._names: set[str] = set()
         paths = [log_to] if isinstance(log_to, (str, Path)) else list(log_to)
+        self._lock = threading.Lock()
         self._files: list[RunFile] = [open_file(Path(path)) for path in paths]
         self._span: trace.Span = trace.INVALID_SPAN
         self._context: context_api.Context | None = None
@@ -375,7 +377,8 @@ class Experiment:
 
     @guarded
     def _append(self, file: RunFile, records: list[Record]) -> None:
-        file.write(records)
+        with self._lock:
+            file.write(records)
 
     @guarded
     def _close(self, file: RunFile) -> None:

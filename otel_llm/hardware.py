@@ -140,6 +140,8 @@ class Watch:
             local_work.meter = None
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(2.0)
+        if self._meter is not None and not (self._thread and self._thread.is_alive()):
+            self._meter.nvml.close()
         self._host.release()
 
     def read(self) -> None:

@@ -179,8 +179,9 @@ RETRIEVERS = {
     "qdrant": "qdrant_client",
 }
 
-# Retrievers of a framework -> the framework, whose instrumentation may report them already.
-_FRAMEWORKS = {"langchain-retrievers": "langchain", "llama-index-retrievers": "llama-index"}
+# Retrievers of a framework -> the framework, whose instrumentation may report them already, and whether the official
+# one shares its span with ours. LangChain's starts spans from callbacks, which do not see the context of the call.
+_FRAMEWORKS = {"langchain-retrievers": ("langchain", False), "llama-index-retrievers": ("llama-index", True)}
 
 # What is instrumented by code of ours; it stands beside the candidates above and doubles nothing.
 OWN: dict[str, tuple[str, Callable[[], None]]] = {
@@ -227,8 +228,8 @@ def _own(name: str, wish: str, others: Mapping[str, str], *, rehearse: bool) -> 
     module, function = OWN[name]
     if wish == OFF or name in _disabled():
         return "off"
-    framework = _FRAMEWORKS.get(name)
-    above = _reporting(framework, others) if framework else ""
+    framework, shares = _FRAMEWORKS.get(name, ("", False))
+    above = _reporting(framework, others, official=not shares) if framework else ""
     if above and wish == AUTO:
         return f"left to {above}, which reports retrievers; a second span would count each document twice"
     if (rehearse or name in RETRIEVERS) and not _is_installed(module):
@@ -307,22 +308,16 @@ def _reported_above(library: Library, others: Mapping[str, str]) -> str:
     if library.framework:
         return ""
     for name, other in LIBRARIES.items():
-        if other.framework and (found := _unofficial(name, others)):
+        if other.framework and (found := _reporting(name, others, official=False)):
             return found
     return "litellm's own OpenTelemetry callback" if _litellm_traces_itself() else ""
 
 
-def _unofficial(name: str, others: Mapping[str, str]) -> str:
-    """The distribution that instruments a framework and does not share its place in the context with others."""
+def _reporting(name: str, others: Mapping[str, str], *, official: bool) -> str:
+    """The distribution that instruments a framework; the official one, whose spans ours can share, only if asked."""
     for one in LIBRARIES[name].candidates:
-        if one.family != OFFICIAL and (one.is_active() or f" {one.distribution} " in others.get(name, "")):
-            return one.distribution
-    return ""
-
-
-def _reporting(name: str, others: Mapping[str, str]) -> str:
-    """The distribution that instruments a framework, official or not."""
-    for one in LIBRARIES[name].candidates:
+        if not official and one.family == OFFICIAL:
+            continue
         if one.is_active() or f" {one.distribution} " in others.get(name, ""):
             return one.distribution
     return ""

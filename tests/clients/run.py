@@ -20,15 +20,18 @@ ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "clients"
 LACKING = 77  # a program's exit code when something that it needs is not on this machine
 SERVER = ("starlette>=1", "uvicorn>=0.34")
+OPENAI = "opentelemetry-instrumentation-genai-openai>=1.3b0"
 THREADING = "opentelemetry-instrumentation-threading>=0.64b0"
 
 LANGCHAIN = (
     "langchain-core",
     "langchain-openai",
     "numpy",
-    "opentelemetry-instrumentation-genai-openai>=1.3b0",
+    OPENAI,
     THREADING,
 )
+
+LLAMA_INDEX = ("llama-index-core", "llama-index-llms-openai-like", OPENAI, THREADING)
 
 
 @dataclass(frozen=True)
@@ -41,25 +44,16 @@ class Leg:
 
 
 LEGS = {
-    "openai2": Leg(
-        "openai_client.py", ("openai>=2,<3", "opentelemetry-instrumentation-genai-openai>=1.3b0", THREADING)
-    ),
-    "openai3": Leg(
-        "openai_client.py", ("openai>=3,<4", "opentelemetry-instrumentation-genai-openai>=1.3b0", THREADING)
-    ),
+    "openai2": Leg("openai_client.py", ("openai>=2,<3", OPENAI, THREADING)),
+    "openai3": Leg("openai_client.py", ("openai>=3,<4", OPENAI, THREADING)),
     "anthropic": Leg("anthropic_client.py", ("anthropic>=2", "opentelemetry-instrumentation-genai-anthropic>=1.3b0")),
     "langchain": Leg("langchain_rag.py", LANGCHAIN),
     "langchain-official": Leg(
         "langchain_rag.py", (*LANGCHAIN, "langchain", "opentelemetry-instrumentation-genai-langchain>=1.3b0")
     ),
-    "llama-index": Leg(
-        "llama_index_rag.py",
-        (
-            "llama-index-core",
-            "llama-index-llms-openai-like",
-            "opentelemetry-instrumentation-genai-openai>=1.3b0",
-            THREADING,
-        ),
+    "llama-index": Leg("llama_index_rag.py", LLAMA_INDEX),
+    "llama-index-official": Leg(
+        "llama_index_rag.py", (*LLAMA_INDEX, "opentelemetry-instrumentation-genai-llama-index>=1.3b0")
     ),
     "chroma": Leg("chroma_search.py", ("chromadb>=1",)),
     "postgres": Leg("postgres_search.py", ("psycopg[binary]>=3.2",)),

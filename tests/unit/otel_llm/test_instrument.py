@@ -228,13 +228,24 @@ def test_retrievers_are_waited_for_and_not_imported(monkeypatch: pytest.MonkeyPa
     assert "qdrant" not in instrument.instrument_libraries(True, rehearse=True)
 
 
-@pytest.mark.parametrize("family", ["openinference-instrumentation", "opentelemetry-instrumentation-genai"])
-def test_retrievers_of_a_framework_are_left_to_who_reports_them(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
-    """Whoever instruments LangChain reports its retrievers; without anybody they are ours, and when asked for too."""
+@pytest.mark.parametrize(
+    ("framework", "distribution", "ours"),
+    [
+        ("langchain", "openinference-instrumentation-langchain", False),
+        ("langchain", "opentelemetry-instrumentation-genai-langchain", False),
+        ("llama-index", "openinference-instrumentation-llama-index", False),
+        ("llama-index", "opentelemetry-instrumentation-genai-llama-index", True),  # they share one span
+    ],
+)
+def test_retrievers_of_a_framework_have_one_span(
+    monkeypatch: pytest.MonkeyPatch, framework: str, distribution: str, ours: bool
+) -> None:
+    """Whoever reports them is left to it, unless both make one span; without anybody they are ours, and when asked."""
     monkeypatch.setattr(instrument, "_is_installed", lambda _: True)
-    others = {"langchain": f"instrumented by {family}-langchain 1.3b0"}
-    left = instrument._own("langchain-retrievers", "auto", others, rehearse=True)
-    assert left.startswith(f"left to {family}-langchain")
-    assert instrument._own("langchain-retrievers", "on", others, rehearse=True) == "instrumented"
-    nobody = {"langchain": "not instrumented: pip install it"}
-    assert instrument._own("langchain-retrievers", "auto", nobody, rehearse=True) == "instrumented"
+    name = f"{framework}-retrievers"
+    others = {framework: f"instrumented by {distribution} 1.3b0"}
+    outcome = instrument._own(name, "auto", others, rehearse=True)
+    assert outcome == "instrumented" if ours else outcome.startswith(f"left to {distribution}")
+    assert instrument._own(name, "on", others, rehearse=True) == "instrumented"
+    nobody = {framework: "not instrumented: pip install it"}
+    assert instrument._own(name, "auto", nobody, rehearse=True) == "instrumented"
