@@ -7,7 +7,7 @@ length, and texts without any of the tell-tale beginnings are left after one loo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MARK = "[redacted]"
@@ -29,19 +29,18 @@ _KEYS = re.compile(
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.{0,8000}?(?:-----END [A-Z ]{0,30}KEY-----|\Z)", re.DOTALL
 )
-_SCHEME = re.compile(r"\b(Bearer|Basic|Token)([ =:]{1,3})[A-Za-z0-9._~+/=-]{8,2000}", re.IGNORECASE)
+_SCHEME = re.compile(r"\b((?:bearer|basic)[ =:]{1,3})[a-z0-9._~+/=-]{8,2000}")
 _IN_URL = re.compile(r"(://[^/\s:@]{0,200}:)[^/\s@]{1,200}(?=@)")
 _NAMED = re.compile(
-    r"((?:api[_-]?key|passwo?r?d|secret(?:[_-]?key)?|(?:access|auth|refresh|id|session|api)[_-]?token|client[_-]?secret"
-    r"|authorization|private[_-]?key)[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?!\[redacted\]|Bearer|Basic)[^\s\"',;&}]{3,2000}",
-    re.IGNORECASE,
+    r"((?:key|token|passw(?:or)?d|pwd|secret|authorization)[\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
+    r"(?!\[redacted\]|bearer|basic)[^\s\"',;&}]{3,2000}"
 )
-# Without one of these in it, in lower case, a text has nothing that the expressions above would find.
-_TELLTALES = (
-    "sk-", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat", "xox", "akia", "asia", "aiza", "hf_", "hf-", "gsk",
-    "pypi-", "glpat", "lsv2", "eyj", "private", "bearer", "basic", "token", "://", "key", "passw", "pwd", "secret",
-    "authorization",
-)  # fmt: skip
+# What may stand before the last word of such a name; `key` and `token` alone name nothing secret.
+_BEFORE = re.compile(r"(?:api|secret|access|auth|refresh|id|session|private)[_-]?$")
+_NEEDS_MORE = ("key", "token")
+# Without one of these in it, in lower case, a text has nothing that the expression beside them would find.
+_OF_KEYS = re.compile(r"sk-|gh[opsur]_|github_pat|xox|akia|asia|aiza|hf[_-]|gsk[_-]|pypi-|glpat|lsv2|eyj")
+_OF_NAMED = ("key", "token", "passw", "pwd", "secret", "authorization")
 _NAMES = re.compile(
     r"(^|[._-])(authorization|api[_-]?key|passwo?r?d|pwd|secret|secret[_-]?key|access[_-]?token|auth[_-]?token"
     r"|refresh[_-]?token|id[_-]?token|session[_-]?token|client[_-]?secret|cookie|set-cookie|credentials?|private[_-]?key"
@@ -55,13 +54,37 @@ def redact(text: str) -> str:
     if len(text) > MAX_CHARACTERS:
         text = f"{text[:MAX_CHARACTERS]}…[truncated]"
     lower = text.lower()
-    if not any(one in lower for one in _TELLTALES):
-        return text
-    text = _PRIVATE_KEY.sub(MARK, text)
-    text = _IN_URL.sub(rf"\1{MARK}", text)
-    text = _KEYS.sub(MARK, text)
-    text = _SCHEME.sub(rf"\1\2{MARK}", text)
-    return _NAMED.sub(rf"\1{MARK}", text)
+    if "private key-----" in lower:
+        text = _PRIVATE_KEY.sub(MARK, text)
+    if "://" in lower and "@" in lower:
+        text = _IN_URL.sub(rf"\1{MARK}", text)
+    if _OF_KEYS.search(lower):
+        text = _KEYS.sub(MARK, text)
+    if "bearer" in lower or "basic" in lower:
+        text = _replaced(text, _SCHEME)
+    if (":" in lower or "=" in lower) and any(word in lower for word in _OF_NAMED):
+        text = _replaced(text, _NAMED, _is_named)
+    return text
+
+
+def _replaced(text: str, pattern: re.Pattern[str], holds: Callable[[re.Match[str]], bool] | None = None) -> str:
+    """`text` with what follows group 1 of each match marked; the pattern is in lower case, which is searched faster."""
+    lower = text.lower()
+    if len(lower) != len(text):  # a few letters become two when they are made small: then letter by letter
+        lower = "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
+    parts, end = [], 0
+    for match in pattern.finditer(lower):
+        if holds is not None and not holds(match):
+            continue
+        parts += [text[end : match.end(1)], MARK]
+        end = match.end()
+    return "".join([*parts, text[end:]])
+
+
+def _is_named(match: re.Match[str]) -> bool:
+    """Whether the name of a value is that of a secret: an `api_key` is, a `key` is not."""
+    start = match.start()
+    return not match[1].startswith(_NEEDS_MORE) or bool(_BEFORE.search(match.string[max(0, start - 20) : start]))
 
 
 def redact_value(value: Any, name: str = "", depth: int = 0) -> Any:

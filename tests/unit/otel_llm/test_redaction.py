@@ -59,6 +59,7 @@ def test_values_in_telling_places_are_taken_out(text: str, right: str) -> None:
         "max_tokens=512, token type: output",
         "task-force sk-short eyJ",
         "https://example.org/a:b@c",
+        "key: value, sort_key=name, next token: hello",
         "The password policy is described in chapter 3.",
     ],
 )
