@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from otel_llm_collector import config
 from otel_llm_collector.app import App
+from otel_llm_collector.contract import Engine
 from otel_llm_collector.engine import load_engine
 from otel_llm_collector.engine.prices import RateBook
-from otel_llm_collector.engine.pure import PureEngine
 
 FREE_PORTS = """
 receivers: {otlp: {grpc: {endpoint: "127.0.0.1:0"}, http: {endpoint: "127.0.0.1:0"}}}
@@ -24,11 +24,9 @@ Running = Callable[[str], AbstractAsyncContextManager[App]]
 
 
 @pytest.fixture(scope="session")
-def engine() -> PureEngine:
-    """One engine for all tests: it keeps nothing but prices."""
-    engine = load_engine({})
-    assert isinstance(engine, PureEngine)
-    return engine
+def engine() -> Engine:
+    """One engine for all tests, whichever runs here: it keeps nothing but prices."""
+    return load_engine({})
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +36,7 @@ def rates() -> RateBook:
 
 
 @pytest.fixture
-def running(engine: PureEngine) -> Running:
+def running(engine: Engine) -> Running:
     """Makes a started collector on free ports, `more` added to its configuration."""
 
     @contextlib.asynccontextmanager
