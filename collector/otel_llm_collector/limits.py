@@ -112,6 +112,9 @@ MAX_HELD_BYTES = 256 * MIB
 MERGE_BYTES = MIB
 MERGE_RECORDS = 512
 
+# wait for company: a small request, so long in seconds, while another one of its destination is under way
+MERGE_SECONDS = 0.05
+
 # forget the oldest: verdicts remembered for spans that come late; forgotten, they are judged as a trace of their own
 MAX_DECIDED_TRACES = 100_000
 

@@ -103,7 +103,10 @@ class Reader:
             )
         self._under_way: dict[asyncio.Task[None], Entry] = {}
         merge = min(settings.merge_bytes, settings.max_request_bytes) if self._assembler is None else 0
-        self._source = Source(name, log, self._signals, books, self._begun, self._finish, merge)
+        self._sending = 0  # slots that are used
+        self._source = Source(
+            name, log, self._signals, books, self._begun, self._finish, merge, lambda: self._sending > 0, timing.sleep
+        )
         self._taken: Entry | None = None  # a record that waits for a slot
         self._main: asyncio.Task[None] | None = None
         self.failure: Exception | None = None  # what ended it before its time
@@ -210,6 +213,7 @@ class Reader:
         self._begin(self._handle(self._deliver_chosen, parcel, entry, done), entry)
 
     def _begin(self, work: Coroutine[None, None, None], entry: Entry) -> None:
+        self._sending += 1
         task = asyncio.create_task(work)
         self._under_way[task] = entry
         task.add_done_callback(self._under_way.pop)
@@ -225,6 +229,7 @@ class Reader:
             self._condition.last_error = f"{type(error).__name__}: see the collector's own log"
             entry.dropped(entry.open, "failed")
         finally:
+            self._sending -= 1
             self._slots.release()
         await done()
 

@@ -1,7 +1,8 @@
 """Taking records from the log for one destination; when it is behind, several small ones as one request.
 
-OTLP requests of one signal, one after the other, are an OTLP request: putting them together costs a copy. A reader that
-keeps up sends each request as it came; one that is behind catches up in fewer, larger ones.
+OTLP requests of one signal, one after the other, are an OTLP request: putting them together costs a copy. A reader
+with nothing under way sends a request as it came. One that is busy waits a moment for company, and one that is behind
+catches up in fewer, larger requests.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Source:
     """Reads for the destination `name`, which wants the signals `wanted`.
 
     `begun` is told of each record that is read, and `finish` ends those that nobody wants. Up to `merge_bytes` are put
-    together.
+    together; `busy` says whether something is under way.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Source:
         begun: Callable[[Record], None],
         finish: Callable[[int], Awaitable[None]],
         merge_bytes: int,
+        busy: Callable[[], bool],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._name = name
         self._log = log
@@ -54,6 +57,8 @@ class Source:
         self._begun = begun
         self._finish = finish
         self._merge_bytes = merge_bytes
+        self._busy = busy
+        self._sleep = sleep
         self._records: AsyncIterator[Record] | None = None
         self._read: list[tuple[Record, Entry]] = []  # and not handed on yet
 
@@ -61,8 +66,10 @@ class Source:
         """What is to be sent next; waits for it. None at the end of the log."""
         if not self._read and not await self._read_one():
             return None
-        while self._more() and await self._read_one():
-            pass
+        await self._gather()
+        if self._busy() and self._size() < self._merge_bytes // 2:
+            await self._sleep(limits.MERGE_SECONDS)
+            await self._gather()
         signal = self._read[0][0].signal
         count = 1
         size = len(self._read[0][0].payload)
@@ -82,15 +89,20 @@ class Source:
         """The entries of what was read and not handed on."""
         return [entry for _, entry in self._read]
 
-    def _more(self) -> bool:
-        """Whether one more record is there already and may fit."""
-        last = self._read[-1][0]
-        return (
-            last.signal is self._read[0][0].signal
+    async def _gather(self) -> None:
+        """Read what is there already and may fit."""
+        size = self._size()
+        while (
+            size < self._merge_bytes
             and len(self._read) < limits.MERGE_RECORDS
-            and sum(len(record.payload) for record, _ in self._read) < self._merge_bytes
+            and self._read[-1][0].signal is self._read[0][0].signal
             and any(self._log.backlog(self._name).values())
-        )
+            and await self._read_one()
+        ):
+            size += len(self._read[-1][0].payload)
+
+    def _size(self) -> int:
+        return sum(len(record.payload) for record, _ in self._read)
 
     async def _read_one(self) -> bool:
         """Read up to the next record that is wanted; False at the end of the log."""
