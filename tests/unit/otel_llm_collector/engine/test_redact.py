@@ -29,7 +29,7 @@ KEY = f"-----BEGIN RSA {MARK}\nProc-Type: 4,ENCRYPTED\nMIIEow\n-----END RSA {MAR
         ("+49 (30) 1234-5678", "[phone]"),
         ("call 030 1234 5678", "call [phone]"),
         ("key sk-proj-abcdefghij0123456789", "key [api_key]"),
-        ("AKIAIOSFODNN7EXAMPLE", "[api_key]"),
+        ("AKIA" + "IOSFODNN7EXAMPLE", "[api_key]"),
         ("ghp_" + "a" * 36, "[api_key]"),
         ("eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2", "[jwt]"),
         (f"it is {KEY} so", "it is [private_key] so"),
