@@ -9,10 +9,11 @@ can be found.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
+
+from otel_llm_collector.engine import json_text
 
 # A blob inside a text: a data URL, as browsers and OpenAI's image parts write them.
 _DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?(?:;[a-z0-9=-]+)*;base64,([A-Za-z0-9+/=_-]{64,})", re.IGNORECASE)
@@ -56,7 +57,7 @@ class Bounder:
             without = _DATA_URL.sub(_describe_url, text) if self._blobs else text
             return _middle_out(without, self._max) if self._max else without
         changed = self._blobs and _replace_blobs(value)
-        written = _written(value) if changed else text
+        written = json_text.dump(value) if changed else text
         if not self._max or len(written.encode()) <= self._max:
             return written
         fewer = _fewer(value, self._max) if isinstance(value, list) else value
@@ -68,13 +69,9 @@ def _parsed(text: str) -> Any:
     if text[:1] not in ("[", "{"):
         return None
     try:
-        return json.loads(text)
+        return json_text.parse(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _written(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _replace_blobs(value: Any) -> bool:
@@ -115,8 +112,8 @@ def _fewer(items: list[Any], max_bytes: int) -> list[Any]:
 
     From the outside in, the end before the beginning: the newest messages, then the oldest, for as long as they fit.
     """
-    sizes = [len(_written(item).encode()) + 1 for item in items]
-    room = max_bytes - 1 - len(_written(_marker(len(items), items)).encode()) - 1 - sizes[0] - sizes[-1]
+    sizes = [len(json_text.dump(item).encode()) + 1 for item in items]
+    room = max_bytes - 1 - len(json_text.dump(_marker(len(items), items)).encode()) - 1 - sizes[0] - sizes[-1]
     head = tail = 1
     at_end = True
     while head + tail < len(items):
@@ -141,11 +138,11 @@ def _marker(count: int, items: list[Any]) -> Any:
 
 def _shorter(value: Any, max_bytes: int) -> str:
     """`value` as JSON with its longest strings shortened to one length at which it fits; "" where none does."""
-    written = _written(value)
+    written = json_text.dump(value)
     for _ in range(_MAX_ROUNDS):
         if len(written.encode()) <= max_bytes:
             return written
-        strings = [(parent, key, len(_written(parent[key]).encode())) for parent, key in _strings(value)]
+        strings = [(parent, key, len(json_text.dump(parent[key]).encode())) for parent, key in _strings(value)]
         longest = _level([size for _, _, size in strings], max_bytes - len(written.encode()))
         if longest < _MIN_TEXT_BYTES:
             break
@@ -153,7 +150,7 @@ def _shorter(value: Any, max_bytes: int) -> str:
             if size > longest:  # escapes make it longer when written, so it is measured there and cut here
                 raw = len(parent[key].encode())
                 parent[key] = _middle_out(parent[key], raw * longest // size - 2)
-        written = _written(value)
+        written = json_text.dump(value)
     return ""
 
 
@@ -171,7 +168,7 @@ def _level(sizes: list[int], change: int) -> int:
 
 def _nothing_left(value: Any, max_bytes: int) -> str:
     """What stands for a value whose structure alone is too large."""
-    marker = _written([_marker(len(value), value)] if isinstance(value, list) else {"left_out": len(value)})
+    marker = json_text.dump([_marker(len(value), value)] if isinstance(value, list) else {"left_out": len(value)})
     return marker if len(marker.encode()) <= max_bytes else "[]" if isinstance(value, list) else "{}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -11,9 +11,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.content_keys import content_keys
 
+from otel_llm_collector.engine import json_text
 from otel_llm_collector.engine.bounds import Bounder
 from otel_llm_collector.engine.redact import Redactor
 from otel_llm_collector.engine.settings import ProcessorsConfig
+
+logger = logging.getLogger(__name__)
 
 # Text for people that quotes what was sent, beside content: where exceptions and failed calls say why.
 _QUOTES = frozenset({attr.EXCEPTION_MESSAGE, attr.EXCEPTION_STACKTRACE})
@@ -34,7 +37,39 @@ class ContentRules:
         self._max = bounds.max_field_bytes
 
     def span(self, span: Span, found: dict[str, int]) -> bool:
-        """Apply the rules to `span`; finds are counted in `found` by detector. True when something changed."""
+        """Apply the rules to `span`; finds are counted in `found` by detector. True when something changed.
+
+        Where that fails the span goes on without its content: what was not looked at must not be kept.
+        """
+        try:
+            return self._span(span, found)
+        except Exception:
+            logger.exception("content of a span could not be redacted; it is dropped")
+            found["failed"] = found.get("failed", 0) + 1
+            self._drop(span.attributes)
+            for event in span.events:
+                self._drop(event.attributes)
+            for link in span.links:
+                self._drop(link.attributes)
+            return True
+
+    def log(self, record: LogRecord, found: dict[str, int]) -> bool:
+        """Apply the rules to a log record: its body whatever it is, and its content attributes. Fails as `span`."""
+        try:
+            return self._log(record, found)
+        except Exception:
+            logger.exception("content of a log record could not be redacted; it is dropped")
+            found["failed"] = found.get("failed", 0) + 1
+            self._drop(record.attributes)
+            record.ClearField("body")
+            return True
+
+    def _drop(self, attributes: Any) -> None:
+        for index in range(len(attributes) - 1, -1, -1):
+            if attributes[index].key in self._keys or attributes[index].key in _QUOTES:
+                del attributes[index]
+
+    def _span(self, span: Span, found: dict[str, int]) -> bool:
         changed = self._attributes(span.attributes, span.attributes, found)
         for event in span.events:
             changed |= self._attributes(event.attributes, event.attributes, found)
@@ -47,8 +82,7 @@ class ContentRules:
                 changed = True
         return changed
 
-    def log(self, record: LogRecord, found: dict[str, int]) -> bool:
-        """Apply the rules to a log record: its body whatever it is, and its content attributes."""
+    def _log(self, record: LogRecord, found: dict[str, int]) -> bool:
         changed = self._attributes(record.attributes, record.attributes, found)
         if record.HasField("body"):
             changed |= self._redact(record.body, found, 0)
@@ -100,7 +134,7 @@ class ContentRules:
         if kind == "string_value":
             text = value.string_value
         elif kind in ("array_value", "kvlist_value") and 0 < self._max < value.ByteSize():
-            text = json.dumps(_plain(value, 0), ensure_ascii=False)
+            text = json_text.dump(_plain(value, 0))
         else:
             return False
         bounded = self._bounder.bound(text)

@@ -7,6 +7,7 @@ Malformed input costs only itself: one span that protobuf cannot read is cut out
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from otel_llm_collector.engine.settings import ProcessorsConfig
 from otel_llm_collector.engine.spans import GenAiSpan, mark_wrappers, read, text
 from otel_llm_collector.engine.wire import salvage
 from otel_llm_collector.errors import MalformedRequest
+
+logger = logging.getLogger(__name__)
 
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
@@ -113,7 +116,7 @@ class PureEngine:
                     values = {one.key: one.value for one in span.attributes}
                     if span.end_time_unix_nano < span.start_time_unix_nano:
                         state.note("negative_duration", 1)
-                    changed |= self._normaliser.normalise(span, values, scope, resource, known, state.note)
+                    changed |= self._normalise(span, values, scope, resource, known, state)
                     genai = read(span, values)
                     if genai is not None:
                         changed |= _remove_written(span, values)
@@ -131,6 +134,17 @@ class PureEngine:
         if self._content is not None:
             changed |= self._apply_content(request, state)
         return changed
+
+    def _normalise(
+        self, span: Span, values: dict[str, Any], scope: Any, resource: Any, known: tuple[str, ...], state: _Pass
+    ) -> bool:
+        """The span in current terms. What a dialect's text does to its reader costs this span's meaning alone."""
+        try:
+            return self._normaliser.normalise(span, values, scope, resource, known, state.note)
+        except Exception:
+            logger.exception("a span of another dialect could not be normalised; it goes on as it is")
+            state.note("dialect_failed", 1)
+            return True
 
     def _apply_content(self, request: ExportTraceServiceRequest, state: _Pass) -> bool:
         found: dict[str, int] = {}

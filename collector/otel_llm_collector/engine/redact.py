@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import re2
+
+from otel_llm_collector.engine import json_text
 
 
 class Action(StrEnum):
@@ -130,7 +131,7 @@ class Redactor:
         """One string of a JSON text, or what stands between two, redacted."""
         if part[0] == '"':
             redacted = self._plain(inner, found)
-            return part if redacted == inner else json.dumps(redacted, ensure_ascii=False)
+            return part if redacted == inner else json_text.dump(redacted)
 
         def number(match: re.Match[str]) -> str:
             redacted = self._plain(match.group(), found)
@@ -194,7 +195,7 @@ def _unquoted(part: str) -> str:
     if "\\" not in inner:
         return inner
     try:
-        return str(json.loads(f'"{inner}"', strict=False))
+        return str(json_text.parse(f'"{inner}"'))
     except ValueError:  # cut off inside an escape, or no JSON at all
         return inner
 

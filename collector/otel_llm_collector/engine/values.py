@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+from otel_llm_collector.engine import json_text
 from otel_llm_collector.limits import MAX_ATTRIBUTE_JSON_BYTES
 
 _MAX_DEPTH = 32  # of nested values; deeper ones are cut there
@@ -41,7 +41,7 @@ def parse(text: str) -> Any:
     if len(text) > MAX_ATTRIBUTE_JSON_BYTES:
         raise NotConvertibleError("json_too_large")
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json_text.parse(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise NotConvertibleError("broken_json") from error
 
@@ -54,7 +54,7 @@ def looks_like_json(text: str) -> bool:
 
 def dump(value: Any) -> str:
     """`value` as compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json_text.dump(value)
 
 
 def coerce(value: Any, kind: str) -> Any:

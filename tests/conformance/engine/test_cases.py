@@ -19,6 +19,7 @@ from otel_llm_collector.engine import NOT_IN_NATIVE, load_engine
 from otel_llm_collector.engine.families import registered
 from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import MalformedRequest
+from otel_llm_semconv.content_keys import content_keys
 
 START = 1_790_000_000_000_000_000
 METRICS = registered("both")
@@ -164,6 +165,29 @@ def test_any_bytes_are_processed_or_malformed(engine: Engine, data: bytes, signa
         return
     if signal is Signal.TRACES:
         assert len(spans_of(outcome)) <= outcome.accepted or not outcome.payload
+
+
+HALF = '[{"role": "user", "content": "\\ud83d bob@x.com", "parts": [{"type": "text", "content": "\\ud83d"}]}]'
+SPEAKERS = {
+    "current": {"gen_ai.operation.name": "chat"},
+    "openinference": {"openinference.span.kind": "LLM"},
+    "openllmetry": {"traceloop.span.kind": "workflow", "llm.request.type": "chat"},
+    "langfuse": {"langfuse.observation.type": "generation"},
+    "vercel": {"ai.operationId": "ai.generateText.doGenerate"},
+    "mlflow": {"mlflow.spanType": '"CHAT_MODEL"'},
+    "logfire": {"logfire.span_type": "span"},
+}
+
+
+@pytest.mark.parametrize("sections", ["{}", '{"redaction": {}}', '{"content": {"max_field_bytes": 40}}'])
+@pytest.mark.parametrize("speaker", SPEAKERS)
+def test_half_a_character_in_json_harms_nobody(speaker: str, sections: str) -> None:
+    """JSON may name half of a surrogate pair, which no protobuf string can hold; every reader of a dialect lives."""
+    keys = [*content_keys().exact, *(prefix + "0.message.content" for prefix in content_keys().prefixes)]
+    spans = [{"id": key, "attributes": SPEAKERS[speaker] | {key: HALF}} for key in sorted(keys)]
+    outcome = engine_for("pure", sections).process(Signal.TRACES, request_of(spans))
+    assert outcome.accepted == len(spans_of(outcome)) == len(spans)
+    assert not {"dialect_failed", "redacted_failed"} & outcome.notes.keys()
 
 
 values = st.recursive(

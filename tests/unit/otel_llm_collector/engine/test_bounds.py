@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from otel_llm_collector.engine.bounds import Bounder
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["ü\n" * 100, "a" * 500]),
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["\ud800x", "ü\n" * 100, "a" * 500]),
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=5), inner, max_size=6),
     max_leaves=20,
 )
