@@ -151,9 +151,8 @@ class PrometheusApi:
             allowed = min(allowed, _duration(form, "timeout") / 1000)
         until = time.monotonic() + allowed
         options = Options(expired=lambda: time.monotonic() > until)
-        if "lookback_delta" in form:
-            options = replace(options, lookback_ms=_duration(form, "lookback_delta"))
-        return options
+        lookback = _duration(form, "lookback_delta") if "lookback_delta" in form else 0
+        return replace(options, lookback_ms=lookback) if lookback > 0 else options
 
     # What there is
 

@@ -34,8 +34,6 @@ EVERY = 15
 QUERIES = 700  # for each seed
 CLOSE = 1e-9
 
-pytestmark = pytest.mark.integration
-
 
 def seeds() -> list[int]:
     """The seeds to try: one, or a range from the environment."""
@@ -47,7 +45,7 @@ def seeds() -> list[int]:
 
 
 def series(draw: random.Random) -> dict[tuple[tuple[str, str], ...], list[tuple[int, float]]]:
-    """Counters with resets, gauges with gaps, histograms; each series with its own part of a second."""
+    """Counters with resets, gauges with gaps, histograms; some sampled at the same moments, others at their own."""
     found: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = {}
     for job in ("api", "web", "db"):
         for instance in range(3):
@@ -69,7 +67,7 @@ def series(draw: random.Random) -> dict[tuple[tuple[str, str], ...], list[tuple[
 
 
 def _times(draw: random.Random) -> list[int]:
-    shift = draw.randint(1, 999)
+    shift = draw.choice([137, 137, 802, draw.randint(1, 999)])
     first, last = draw.choice(
         [(0, STEPS), (0, STEPS), (0, STEPS), (draw.randint(5, 40), STEPS), (0, draw.randint(60, 100))]
     )
@@ -370,6 +368,30 @@ def openmetrics(data: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]]
     )
 
 
+@pytest.mark.parametrize("seed", seeds())
+def test_a_range_is_its_moments(seed: int) -> None:
+    """What is computed for all steps at once is what is computed for each alone."""
+    draw = random.Random(seed)
+    storage = MemoryStorage()
+    for labels, samples in series(draw).items():
+        storage.extend(labels, samples)
+    queries = Draw(draw)
+    for _ in range(100):
+        query = queries.vector(draw.randint(1, 4)).replace("start()", str(START)).replace("end()", str(START + 900))
+        start = START + 10 * draw.randint(20, 150) + 7
+        ranged = ours(storage, query, (start, start + 90, 30))
+        steps = [ours(storage, query, at) for at in range(start, start + 91, 30)]
+        if isinstance(ranged, str):
+            assert "error" in steps, query
+            continue
+        joined: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
+        for step in steps:
+            assert not isinstance(step, str), query
+            for labels, points in step.items():
+                joined.setdefault(labels, []).extend(points)
+        assert not differs(ranged, joined), f"{query} from {start}: {differs(ranged, joined)}"
+
+
 @pytest.fixture(params=seeds())
 def compared(
     request: pytest.FixtureRequest, programs: tuple[str, str], tmp_path: Path
@@ -387,6 +409,7 @@ def compared(
         running.close()
 
 
+@pytest.mark.integration
 def test_prometheus_agrees(compared: tuple[random.Random, str, MemoryStorage]) -> None:
     """Every answer of every random query is that of the real Prometheus."""
     draw, url, storage = compared

@@ -13,7 +13,7 @@ from otel_llm_collector.measure.promql.native import NativeHistogram
 from otel_llm_collector.measure.promql.notes import Notebook
 from otel_llm_collector.measure.promql.parser import parse_expression
 from otel_llm_collector.measure.promql.storage import Storage
-from otel_llm_collector.measure.promql.syntax import Aggregation, Binary, Call, Expr, Type, bare
+from otel_llm_collector.measure.promql.syntax import Expr, Type
 from otel_llm_collector.measure.promql.values import Matrix, QueryError, Result, Sample, Scalar, Series, String, Vector
 from otel_llm_collector.measure.promql.windows import fresh
 
@@ -116,13 +116,3 @@ def _selected(evaluator: Evaluator, expr: Expr) -> list[Series]:
             histograms = None if one.histograms is None else one.histograms[low:high]
             found.append(Series(one.labels, one.times[low:high], one.values[low:high], histograms))
     return sorted(found, key=lambda one: one.labels)
-
-
-def is_sorted(query: Query) -> bool:
-    """Whether the order of an instant answer means something."""
-    expr = bare(query.expr)
-    if isinstance(expr, Call):
-        return expr.name in ("sort", "sort_desc")
-    if isinstance(expr, Aggregation):
-        return expr.op in ("topk", "bottomk")
-    return isinstance(expr, Binary) and False
