@@ -93,7 +93,7 @@ def _reduced(evaluator: Evaluator, expr: Aggregation, block: Block, groups: Grou
     result = Block(groups.labels, values, present, None, unnamed)
     if block.histograms is not None and block.natives.any():
         if expr.op in ("sum", "avg"):
-            _add_natives(evaluator.notebook, expr, block, groups, result)
+            _add_natives(evaluator, expr, block, groups, result)
         elif not counts_natives:
             evaluator.notebook.info(f"ignored histogram in {expr.op} aggregation", expr.expr)
     return result.used()
@@ -164,11 +164,13 @@ def _quantiles(values: Floats, there: Flags, groups: Groups, q: Floats) -> Float
     return found
 
 
-def _add_natives(notebook: Notebook, expr: Aggregation, block: Block, groups: Groups, result: Block) -> None:
+def _add_natives(evaluator: Evaluator, expr: Aggregation, block: Block, groups: Groups, result: Block) -> None:
+    notebook = evaluator.notebook
     result.histograms = no_histograms(result.values.shape)
     natives = block.natives
     with_natives = np.logical_or.reduceat(natives[groups.order], groups.starts, axis=0)
     for group, step in np.argwhere(with_natives).tolist():
+        evaluator.check_time()
         rows = groups.rows(group)
         present = rows[block.present[rows, step]]
         found = None
@@ -248,6 +250,7 @@ def _count_values(evaluator: Evaluator, expr: Aggregation) -> Block:
     block = evaluator.vector(expr.expr)
     counts: dict[Labels, Floats] = {}
     for row, labels in enumerate(block.labels):
+        evaluator.check_time()
         for value, steps in _values(block, row).items():
             named = tuple(sorted([*(pair for pair in labels if pair[0] != label), (label, value)]))
             found = counts.setdefault(_key(named, names, without=expr.without), np.zeros(block.steps))

@@ -69,7 +69,7 @@ def evaluate(evaluator: Evaluator, expr: Binary) -> Block:
 def _with_scalar(evaluator: Evaluator, expr: Binary, block: Block, scalar: Floats, *, swapped: bool) -> Block:
     number = Block([()] * len(block.labels), np.broadcast_to(scalar, block.values.shape), block.present)
     left, right = (number, block) if swapped else (block, number)
-    result = _computed(evaluator.notebook, expr, left, right)
+    result = _computed(evaluator, expr, left, right)
     if expr.op in COMPARISONS and swapped and not expr.as_bool:
         result.values, result.histograms = block.values, block.histograms
     result = replace(result, labels=block.labels, unnamed=block.unnamed)
@@ -81,7 +81,7 @@ def _with_scalar(evaluator: Evaluator, expr: Binary, block: Block, scalar: Float
 # Each sample with each sample
 
 
-def _computed(notebook: Notebook, expr: Binary, left: Block, right: Block) -> Block:
+def _computed(evaluator: Evaluator, expr: Binary, left: Block, right: Block) -> Block:
     """Row by row; the labels are the caller's."""
     both = left.present & right.present
     if expr.op in COMPARISONS:
@@ -93,14 +93,14 @@ def _computed(notebook: Notebook, expr: Binary, left: Block, right: Block) -> Bl
     else:
         values, present = left.values, np.zeros_like(both)
         if (both & left.floats & right.floats).any():
-            _refuse_types(notebook, expr, 1.0, 1.0)
+            _refuse_types(evaluator.notebook, expr, 1.0, 1.0)
     result = Block(left.labels, values, present)
     if left.histograms is not None or right.histograms is not None:
-        _compute_natives(notebook, expr, left, right, both, result)
+        _compute_natives(evaluator, expr, left, right, both, result)
     return result
 
 
-def _compute_natives(notebook: Notebook, expr: Binary, left: Block, right: Block, both: Flags, result: Block) -> None:
+def _compute_natives(evaluator: Evaluator, expr: Binary, left: Block, right: Block, both: Flags, result: Block) -> None:
     natives = [no_histograms(both.shape) if one.histograms is None else one.histograms for one in (left, right)]
     cells = both & (left.natives | right.natives)
     result.values, result.present = result.values.copy(), result.present & ~cells
@@ -110,7 +110,8 @@ def _compute_natives(notebook: Notebook, expr: Binary, left: Block, right: Block
             float(one.values[row, step]) if histograms[row, step] is None else histograms[row, step]
             for one, histograms in zip((left, right), natives, strict=True)
         ]
-        found = _operate(notebook, expr, sides[0], sides[1])
+        evaluator.check_time()
+        found = _operate(evaluator.notebook, expr, sides[0], sides[1])
         if found is None:
             continue
         if isinstance(found, NativeHistogram):
@@ -224,7 +225,7 @@ def _vectors(evaluator: Evaluator, expr: Binary, left: Block, right: Block) -> B
         return empty(evaluator.grid.count)
     many_side, one_side = many.rows(many_rows), one.rows(one_rows)
     sides = (one_side, many_side) if matching.many == "right" else (many_side, one_side)
-    result = _computed(evaluator.notebook, expr, *sides)
+    result = _computed(evaluator, expr, *sides)
     drop = expr.op in _ARITHMETIC or (expr.as_bool and not evaluator.options.late_names)
     result.labels = [
         _result_labels(matching, of_many, of_one, drop=drop)

@@ -119,7 +119,7 @@ class Evaluator:
 
     def scalar(self, expr: Expr) -> Floats:
         """The value of a scalar expression at every step."""
-        self._check_time()
+        self.check_time()
         match expr:
             case Number():
                 return np.full(self.grid.count, expr.value)
@@ -144,7 +144,7 @@ class Evaluator:
 
     def vector(self, expr: Expr) -> Block:
         """The samples of a vector expression at every step."""
-        self._check_time()
+        self.check_time()
         if self.grid.count > 1 and steady(expr):
             return self.on(self.grid.first).vector(expr).repeated(self.grid.count)
         match expr:
@@ -267,7 +267,8 @@ class Evaluator:
         unnamed = None if block.unnamed is None else block.unnamed.tolist()
         return Range(as_series(block, inner.grid.times), ends, expr.range_ms, unnamed)
 
-    def _check_time(self) -> None:
+    def check_time(self) -> None:
+        """Give the query up where its time is over; long loops ask now and then."""
         if self.options.expired():
             raise TimedOut("query timed out in expression evaluation")
 

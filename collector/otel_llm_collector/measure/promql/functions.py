@@ -70,14 +70,12 @@ def _each_window(evaluator: Evaluator, call: Call, selected: Range, parameter: F
     dense = call.name in over_time.DENSE
     all_rows = np.array(plain, np.intp)
     for bunch in bunches([selected.series[row] for row in plain], stale=False):
-        rows = all_rows[bunch.rows]
-        done = 0
         for part in windows(bunch, selected.ends, grid.times, selected.length_ms, dense=dense):
-            chunk = rows[done : done + len(part.bunch.rows)]
-            done += len(chunk)
+            evaluator.check_time()
+            chunk = all_rows[part.bunch.rows]
             beside = len(chunk) == int(chunk[-1]) - int(chunk[0]) + 1  # a slice is written faster than single rows
             target = slice(int(chunk[0]), int(chunk[-1]) + 1) if beside else chunk
-            values[target], present[target] = function(part, parameter)
+            values[target, part.steps], present[target, part.steps] = function(part, parameter[part.steps])
     unnamed = None if selected.unnamed is None else np.array(selected.unnamed, np.bool_)
     block = Block([one.labels for one in selected.series], values, present, None, unnamed)
     if len(plain) < len(selected.series):
@@ -102,7 +100,7 @@ def _absent_over_time(evaluator: Evaluator, call: Call) -> Block:
     present = np.zeros(evaluator.grid.count, np.bool_)
     for bunch in bunches(selected.series, stale=False):
         for part in windows(bunch, selected.ends, evaluator.grid.times, selected.length_ms):
-            present |= (part.counts > 0).any(axis=0)
+            present[part.steps] |= (part.counts > 0).any(axis=0)
     return _absence(call.arguments[0], present)
 
 

@@ -103,6 +103,7 @@ def fill(
             chosen = points[low[step] : high[step]]
             if not chosen:
                 continue
+            evaluator.check_time()
             window = Window(chosen, end - selected.length_ms, end, metric, evaluator.notebook, argument)
             answer = _answer(call.name, window, parameter[step : step + 1], evaluator, step)
             if isinstance(answer, NativeHistogram):

@@ -17,6 +17,7 @@ from otel_llm_collector.measure.promql.block import Block, Histograms, no_histog
 from otel_llm_collector.measure.promql.storage import Flags, Floats, Integers, Labels, SeriesSlice, is_stale
 
 _NEVER = np.iinfo(np.int64).max  # the time of padding
+_STEP_CELLS = 1 << 20  # the same of one row, which cannot be parted but by steps
 _CHUNK_CELLS = 1 << 18  # cells of one working array: small enough for the processor's cache
 
 
@@ -44,9 +45,13 @@ class Bunch:
 
 @dataclass(slots=True)
 class Windows:
-    """A bunch with its windows: samples `low` to `high` - 1 of each row at each step; (1, T) where rows share times."""
+    """A bunch with its windows: samples `low` to `high` - 1 of each row at each step; (1, T) where rows share times.
+
+    T is the number of steps looked at here: those of `steps`.
+    """
 
     bunch: Bunch
+    steps: slice
     low: Integers
     high: Integers
     ends: Integers  # (T,): where the windows end
@@ -212,18 +217,21 @@ def fresh(one: SeriesSlice) -> SeriesSlice:
 def windows(
     bunch: Bunch, ends: Integers, moments: Integers, range_ms: int, *, dense: bool = False
 ) -> Iterator[Windows]:
-    """The windows of a bunch at each of `ends`, in parts that fit the processor's cache.
+    """The windows of a bunch at each of `ends`, in parts that fit the processor's cache: some rows, then some steps.
 
     `dense` says that all samples of all windows will be laid out.
     """
     shared = len(bunch.times) == 1
     all_low, all_high = _bounds(bunch, ends, range_ms)
     longest = int((all_high - all_low).max(initial=0)) if dense else 1
-    rows = max(1, _CHUNK_CELLS // max(bunch.values.shape[1], len(ends) * longest, 1))
+    together = max(1, _STEP_CELLS // max(longest, 1))
+    rows = max(1, _CHUNK_CELLS // max(bunch.values.shape[1], min(together, len(ends)) * longest, 1))
     for start in range(0, len(bunch.rows), rows):
         part = bunch.part(start, start + rows)
         low, high = (one if shared else one[start : start + rows] for one in (all_low, all_high))
-        yield Windows(part, low, high, ends, moments, range_ms)
+        for step in range(0, len(ends), together):
+            steps = slice(step, step + together)
+            yield Windows(part, steps, low[:, steps], high[:, steps], ends[steps], moments[steps], range_ms)
 
 
 def _bounds(bunch: Bunch, ends: Integers, range_ms: int) -> tuple[Integers, Integers]:

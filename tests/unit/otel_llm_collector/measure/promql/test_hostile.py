@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
 
 import pytest
 from hypothesis import example, given
@@ -172,3 +173,19 @@ def test_the_place_of_a_mistake_is_in_the_text(text: str) -> None:
     with pytest.raises(ParseError) as caught:
         parse(text)
     assert 0 <= caught.value.position <= len(text)
+
+
+def test_long_windows_at_many_steps_are_looked_at_in_parts() -> None:
+    """11,000 steps with 1,440 samples in each window: the answer comes, in bounded memory."""
+    found = MemoryStorage()
+    found.extend(make_labels({"__name__": "x"}), ((at * 15_000, float(at % 7)) for at in range(3000)))
+    query = parse("quantile_over_time(0.5, x[6h])")
+    steps = 11_000
+    tracemalloc.start()
+    try:
+        (series,) = range_query(query, found, 21_600_000, 21_600_000 + 2000 * (steps - 1), 2000).series
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert series.values.tolist() == [3.0] * steps
+    assert most < 256 * 1024 * 1024
