@@ -64,13 +64,14 @@ class StreamReader:
 
     def take(self, item: Any) -> None:
         """Take one chunk; what cannot be read is passed over."""
-        if item.__class__ is not self._class:
-            self._class = item.__class__
-            self._take = self._take_choices if _get(item, "choices") is not None else self._take_any
         try:
+            if item.__class__ is not self._class:
+                self._class, self._take = item.__class__, self._take_any
+                if _get(item, "choices") is not None:
+                    self._take = self._take_choices
             self._take(item)
         except Exception:  # a chunk of a shape of its own
-            self._last = item
+            self._last = None
 
     def _take_choices(self, item: Any) -> None:
         """OpenAI's chat completions, and what is compatible."""

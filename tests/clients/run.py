@@ -55,6 +55,16 @@ LEGS = {
     "llama-index-official": Leg(
         "llama_index_rag.py", (*LLAMA_INDEX, "opentelemetry-instrumentation-genai-llama-index>=1.3b0")
     ),
+    "rivals": Leg(
+        "rival_instrumentations.py",
+        (
+            "openai>=3,<4",
+            "httpx",  # Traceloop's needs it and does not say so
+            "opentelemetry-instrumentation-genai-openai>=1.3b0",
+            "openinference-instrumentation-openai",
+            "opentelemetry-instrumentation-openai",
+        ),
+    ),
     "chroma": Leg("chroma_search.py", ("chromadb>=1",)),
     "postgres": Leg("postgres_search.py", ("psycopg[binary]>=3.2",)),
     # torch without the CUDA packages that it requires: it runs on the CPU without them.
