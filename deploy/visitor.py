@@ -31,11 +31,14 @@ def visit(url: str, *, pause_seconds: float, times: int | None, seed: int) -> No
                 "stream": draw.random() < 0.5,  # noqa: PLR2004 - half of them
             }
             try:
-                status = client.post("/ask", json=body).status_code
+                answer = client.post("/ask", json=body)
+                if answer.status_code == httpx2.codes.OK and not body["stream"]:
+                    thumbs = "up" if draw.random() < 0.8 else "down"  # noqa: PLR2004 - four of five are content
+                    client.post("/feedback", json={"about": answer.json()["about"], "thumbs": thumbs})
             except httpx2.HTTPError as error:
                 print(f"visitor: {url} does not answer ({type(error).__name__}); trying again", file=sys.stderr)
             else:
-                print(f"{status} {body['question']}", flush=True)
+                print(f"{answer.status_code} {body['question']}", flush=True)
             asked += 1
             time.sleep(draw.uniform(0.5, 1.5) * pause_seconds)
 

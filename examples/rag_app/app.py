@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import otel_llm
 
@@ -43,6 +44,14 @@ class Question(BaseModel):
     stream: bool = False
 
 
+class Judgement(BaseModel):
+    """What somebody thinks of an answer; `about` came with it."""
+
+    about: str
+    thumbs: Literal["up", "down"]
+    comment: str = Field("", max_length=2000)
+
+
 @app.post("/ask", response_model=None)
 async def ask(asked: Question) -> StreamingResponse | dict[str, object]:
     """Answer a question from the corpus, as JSON or as a stream of text."""
@@ -60,7 +69,9 @@ async def ask(asked: Question) -> StreamingResponse | dict[str, object]:
             completion = await client.chat.completions.create(model=asked.model, messages=messages)
         except OpenAIError as error:
             raise HTTPException(502, f"the model failed: {type(error).__name__}") from error
-    return {"answer": completion.choices[0].message.content, "sources": [passage.id for passage in passages]}
+        about = otel_llm.traceparent()
+    sources = [passage.id for passage in passages]
+    return {"answer": completion.choices[0].message.content, "sources": sources, "about": about}
 
 
 @otel_llm.workflow("prepare")
@@ -112,6 +123,12 @@ async def chained(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
             yield piece
     except OpenAIError:
         yield "\n[the answer broke off]"
+
+
+@app.post("/feedback")
+async def feedback(judged: Judgement) -> dict[str, bool]:
+    """Take a judgement; it is sent as an event on the answer's span."""
+    return {"taken": otel_llm.feedback(thumbs=judged.thumbs, comment=judged.comment, traceparent=judged.about)}
 
 
 @app.get("/health")
