@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up everything they need inside the repository.
 .DEFAULT_GOAL := help
-.PHONY: help demo test native check format generate record-dialects constraints clean test-backends
+.PHONY: bench-sdk bench-sdk-peers help demo test native check format generate record-dialects constraints clean test-backends
 
 BIN := .venv/bin
 
@@ -52,6 +52,12 @@ record-dialects: .venv/installed-dev  ## record the spans of other libraries; AR
 
 constraints: .venv/installed-dev  ## pin the newest versions that fit, from a clean environment
 	@scripts/pin
+
+bench-sdk: .venv/installed-dev  ## measure the SDK against the raw OpenTelemetry SDK
+	@$(BIN)/python benchmarks/sdk/run.py
+
+bench-sdk-peers: .venv/installed-dev  ## the same beside other SDKs, each installed in an environment of its own
+	@$(BIN)/python benchmarks/sdk/peers.py
 
 clean:  ## remove what was installed and built
 	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist collector/native/target
