@@ -5,7 +5,7 @@ Handles never raise into the program: a value that cannot be read is left out an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +22,8 @@ class Handle:
     """A running step. `span` is OpenTelemetry's own span, `content` the mode that this step records content in."""
 
     __slots__ = ("content", "span", "work")
+
+    reads_arguments = False  # whether `called` looks at anything
 
     def __init__(self, span: Span, content: Mode) -> None:
         self.span = span
@@ -41,7 +43,7 @@ class Handle:
 
     # The following are called by the machinery.
 
-    def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def called(self, arguments: Mapping[str, Any]) -> None:
         """A decorated function is called with these arguments."""
 
     def is_stream(self, result: Any) -> bool:
@@ -134,12 +136,14 @@ class ChatHandle(Handle):
         if facts.text:
             self.output(facts.text)
 
-    def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    reads_arguments = True
+
+    def called(self, arguments: Mapping[str, Any]) -> None:
         """Take model and messages from arguments of those names."""
-        model, messages = kwargs.get("model"), kwargs.get("messages")
+        model, messages = arguments.get("model"), arguments.get("messages")
         if isinstance(model, str):
             self.attribute(attr.GEN_AI_REQUEST_MODEL, model)
-        if messages:
+        if messages is not None:
             self.input(messages)
 
     def read(self, result: Any) -> None:
@@ -199,6 +203,17 @@ class RetrievalHandle(Handle):
         if self.content != "off":
             record(self.span, attr.GEN_AI_RETRIEVAL_DOCUMENTS, [_shown(one) for one in found], self.content)
 
+    reads_arguments = True
+
+    def called(self, arguments: Mapping[str, Any]) -> None:
+        """Take query and k from arguments of the usual names."""
+        query = next((arguments[name] for name in ("query", "question", "text") if name in arguments), None)
+        if isinstance(query, str):
+            self.query(query)
+        k = next((arguments[name] for name in ("k", "top_k", "limit", "n_results") if name in arguments), None)
+        if isinstance(k, int) and not isinstance(k, bool):
+            self.attribute(attr.GEN_AI_RETRIEVAL_TOP_K, k)
+
     def read(self, result: Any) -> None:
         """Take the documents from a list, or from a dict with `documents`."""
         if isinstance(result, Mapping):
@@ -226,6 +241,14 @@ class RerankHandle(Handle):
         scores = [one.score for one in found if one.score is not None]
         if scores and len(scores) == len(found):
             self.span.set_attribute(attr.OTEL_LLM_RERANK_SCORES, scores)
+
+    reads_arguments = True
+
+    def called(self, arguments: Mapping[str, Any]) -> None:
+        """Take what came in from an argument of the usual names."""
+        came = next((arguments[name] for name in ("documents", "passages", "docs", "nodes") if name in arguments), None)
+        if isinstance(came, (list, tuple)):
+            self.before(came)
 
     def read(self, result: Any) -> None:
         """Take the documents from a returned list."""
@@ -275,9 +298,11 @@ class ToolHandle(Handle):
         """Say what the tool answered; kept as content is."""
         record(self.span, attr.GEN_AI_TOOL_CALL_RESULT, result, self.content)
 
-    def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Take the arguments of the call."""
-        self.arguments({"args": args, **kwargs} if args else kwargs)
+    reads_arguments = True
+
+    def called(self, arguments: Mapping[str, Any]) -> None:
+        """Take the arguments of the call; what a method belongs to is none."""
+        self.arguments({name: value for name, value in arguments.items() if name not in {"self", "cls"}})
 
     def read(self, result: Any) -> None:
         """Take the result of the call."""

@@ -61,6 +61,24 @@ class Step(Generic[H]):
         self._meeting = meeting
         self._content = _mode(content)
         self._running: list[Run[H]] = []
+        self._read_arguments: Callable[[H, Mapping[str, Any]], object] | None = None
+        self._read_result: Callable[[H, Any], object] | None = None
+
+    def reading(
+        self,
+        *,
+        arguments: Callable[[H, Mapping[str, Any]], object] | None = None,
+        result: Callable[[H, Any], object] | None = None,
+    ) -> Step[H]:
+        """This step, which reads a decorated function's arguments (by name) and result with functions of yours.
+
+            @otel_llm.chat(provider="mine").reading(result=lambda call, said: call.usage(input_tokens=said.count))
+            def ask(question: str) -> Said: ...
+
+        They come after what is understood without them; if one fails, a warning says so once.
+        """
+        self._read_arguments, self._read_result = arguments, result
+        return self
 
     def __enter__(self) -> H:
         run = self.run()
@@ -97,27 +115,41 @@ class Step(Generic[H]):
         if self._meeting is not None and (data := outer_data(self._meeting)) is not None:
             inner = InnerSpan(data)
             inner.set_attributes(self._attributes)
-            return Run(inner, self._make_handle(inner, mode), None)
+            return Run(inner, self._make_handle(inner, mode), None, self._read_result)
         span = tracer().start_span(self._name or default_name or "step", kind=self._kind, attributes=self._attributes)
-        return Run(span, self._make_handle(span, mode), self._meeting)
+        return Run(span, self._make_handle(span, mode), self._meeting, self._read_result)
+
+    def _called(self, run: Run[H], names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A decorated function is about to be called."""
+        if not run.handle.reads_arguments and self._read_arguments is None:
+            return
+        try:
+            named = {**dict(zip(names, args, strict=False)), **kwargs}
+            run.handle.called(named)
+            if self._read_arguments is not None:
+                self._read_arguments(run.handle, named)
+        except Exception as error:  # what an argument does when it is looked at is not the program's doing
+            kind = f"arguments: {type(error).__name__}"
+            warn_once(f"the arguments of {run.handle.__class__.__name__[:-6]} could not be read: {kind}", kind)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate `function`: each call is one span, named after the function when the step has no name."""
         name = getattr(function, "__qualname__", repr(function)).rpartition("<locals>.")[2]
+        names = _parameters(function)
         if isinstance(function, type) or not callable(function):
             warn_once(f"{name} is no function and cannot be traced as a step; if it is a class, decorate its methods")
             return function
         if inspect.isasyncgenfunction(function):
-            return cast("Callable[P, R]", self._decorate_async_generator(function, name))
+            return cast("Callable[P, R]", self._decorate_async_generator(function, name, names))
         if inspect.isgeneratorfunction(function):
-            return cast("Callable[P, R]", self._decorate_generator(function, name))
+            return cast("Callable[P, R]", self._decorate_generator(function, name, names))
         if inspect.iscoroutinefunction(function):
-            return cast("Callable[P, R]", self._decorate_coroutine(function, name))
+            return cast("Callable[P, R]", self._decorate_coroutine(function, name, names))
 
         @functools.wraps(function)
         def traced(*args: P.args, **kwargs: P.kwargs) -> R:
             run = self.run(name)
-            run.called(function, args, kwargs)
+            self._called(run, names, args, kwargs)
             run.enter()
             try:
                 result = function(*args, **kwargs)
@@ -130,11 +162,11 @@ class Step(Generic[H]):
 
         return traced
 
-    def _decorate_coroutine(self, function: Any, name: str) -> Any:
+    def _decorate_coroutine(self, function: Any, name: str, names: list[str]) -> Any:
         @functools.wraps(function)
         async def traced(*args: Any, **kwargs: Any) -> Any:
             run = self.run(name)
-            run.called(function, args, kwargs)
+            self._called(run, names, args, kwargs)
             run.enter()
             try:
                 result = await function(*args, **kwargs)
@@ -147,20 +179,20 @@ class Step(Generic[H]):
 
         return traced
 
-    def _decorate_generator(self, function: Any, name: str) -> Any:
+    def _decorate_generator(self, function: Any, name: str, names: list[str]) -> Any:
         @functools.wraps(function)
         def traced(*args: Any, **kwargs: Any) -> Any:
             run = self.run(name)
-            run.called(function, args, kwargs)
+            self._called(run, names, args, kwargs)
             return Stream(function(*args, **kwargs), run)
 
         return traced
 
-    def _decorate_async_generator(self, function: Any, name: str) -> Any:
+    def _decorate_async_generator(self, function: Any, name: str, names: list[str]) -> Any:
         @functools.wraps(function)
         def traced(*args: Any, **kwargs: Any) -> Any:
             run = self.run(name)
-            run.called(function, args, kwargs)
+            self._called(run, names, args, kwargs)
             return AsyncStream(function(*args, **kwargs), run)
 
         return traced
@@ -169,23 +201,19 @@ class Step(Generic[H]):
 class Run(Generic[H]):
     """One span of a step, ended exactly once."""
 
-    __slots__ = ("_before", "_context", "_data", "_ended", "_meeting", "handle", "span")
+    __slots__ = ("_before", "_context", "_data", "_ended", "_meeting", "_read", "handle", "span")
 
-    def __init__(self, span: Span, handle: H, meeting: Meeting | None) -> None:
+    def __init__(
+        self, span: Span, handle: H, meeting: Meeting | None, read: Callable[[H, Any], object] | None = None
+    ) -> None:
         self.span = span
         self.handle = handle
         self._meeting = meeting
+        self._read = read
         self._data: Any = None  # what inner calls of the same kind publish to
         self._ended = False
         self._context: context_api.Context | None = None
         self._before: context_api.Context | None = None
-
-    def called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A decorated function is about to be called."""
-        try:
-            self.handle.called(function, args, kwargs)
-        except Exception as error:  # what an argument does when it is looked at is not the program's doing
-            warn_once(f"the arguments of {function!r} could not be read: {type(error).__name__}")
 
     def enter(self) -> None:
         """Make the span current."""
@@ -215,6 +243,8 @@ class Run(Generic[H]):
             if self.handle.is_stream(result):
                 return AsyncStream(result, self) if hasattr(result, "__aiter__") else Stream(result, self)
             self.handle.read(result)
+            if self._read is not None:
+                self._read(self.handle, result)
         except Exception as error:  # a result with a mind of its own
             warn_once(f"a result of {type(result).__name__} could not be read: {type(error).__name__}")
         self.end(None)
@@ -253,6 +283,15 @@ class Run(Generic[H]):
 
 
 _OK = Outcome.OK.value
+
+
+def _parameters(function: Any) -> list[str]:
+    """The names that positional arguments have, in order."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [one.name for one in found if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
 
 
 def _attributes(attributes: Any) -> dict[str, Any]:
