@@ -784,7 +784,7 @@ OTEL_LLM_GPU_POWER_LIMIT: Final = Metric(
 OTEL_LLM_GPU_THROTTLED: Final = Metric(
     "otel_llm.gpu.throttled",
     "gauge",
-    "1",
+    "{reason}",
     "1 while the clocks are held down for this reason.",
     (
         "hw.id",
@@ -1123,7 +1123,7 @@ OTEL_LLM_MONITOR_DURATION: Final = Metric(
 OTEL_LLM_TRAINING_PROGRESS_LOSS: Final = Metric(
     "otel_llm.training.progress.loss",
     "gauge",
-    "1",
+    "{loss}",
     "Loss of the newest step.",
     (
         "otel_llm.experiment.name",
@@ -1134,7 +1134,7 @@ OTEL_LLM_TRAINING_PROGRESS_LOSS: Final = Metric(
 OTEL_LLM_TRAINING_PROGRESS_LEARNING_RATE: Final = Metric(
     "otel_llm.training.progress.learning_rate",
     "gauge",
-    "1",
+    "{rate}",
     "Learning rate of the newest step.",
     (
         "otel_llm.experiment.name",
@@ -1145,7 +1145,7 @@ OTEL_LLM_TRAINING_PROGRESS_LEARNING_RATE: Final = Metric(
 OTEL_LLM_TRAINING_PROGRESS_GRADIENT_NORM: Final = Metric(
     "otel_llm.training.progress.gradient_norm",
     "gauge",
-    "1",
+    "{norm}",
     "Gradient norm of the newest step.",
     (
         "otel_llm.experiment.name",
@@ -1156,7 +1156,7 @@ OTEL_LLM_TRAINING_PROGRESS_GRADIENT_NORM: Final = Metric(
 OTEL_LLM_TRAINING_PROGRESS_PERPLEXITY: Final = Metric(
     "otel_llm.training.progress.perplexity",
     "gauge",
-    "1",
+    "{perplexity}",
     "Exponential of the newest loss.",
     (
         "otel_llm.experiment.name",
@@ -1167,7 +1167,7 @@ OTEL_LLM_TRAINING_PROGRESS_PERPLEXITY: Final = Metric(
 OTEL_LLM_TRAINING_PROGRESS_EPOCH: Final = Metric(
     "otel_llm.training.progress.epoch",
     "gauge",
-    "1",
+    "{epoch}",
     "Epochs done.",
     (
         "otel_llm.experiment.name",
@@ -1238,7 +1238,7 @@ OTEL_LLM_TRAINING_STEP_DURATION: Final = Metric(
 OTEL_LLM_EXPERIMENT_VALUE: Final = Metric(
     "otel_llm.experiment.value",
     "gauge",
-    "1",
+    "{value}",
     "A metric of a run under the program's own name.",
     (
         "otel_llm.experiment.name",
