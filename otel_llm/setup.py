@@ -24,6 +24,7 @@ from otel_llm import content as content_module
 from otel_llm import exporters, settings
 from otel_llm.content import Mode
 from otel_llm.ending import Ending
+from otel_llm.guard import warn_once
 from otel_llm.instrument import instrument_libraries
 from otel_llm.sessions import SessionProcessor, propagate_sessions
 from otel_llm.settings import Instrument, Mask, Settings
@@ -51,6 +52,7 @@ class Handle:
     _others: list[Any] = field(default_factory=list)  # meter and logger provider, where they are ours
     _shutdown_seconds: float = 2.0
     _ending: Ending | None = None
+    _chosen: Settings | None = None
 
     @property
     def emitted_spans(self) -> int:
@@ -149,6 +151,9 @@ def configure(
     with _lock:
         if _handle is None:
             _handle = _disabled(chosen) if chosen.disabled else _set_up(chosen)
+            _handle._chosen = chosen  # noqa: SLF001 - ours
+        elif _handle._chosen not in (None, chosen) and any(value is not None for value in given.values()):  # noqa: SLF001
+            warn_once("configure was called before, with other options; those of the first call hold")
         return _handle
 
 

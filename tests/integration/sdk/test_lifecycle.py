@@ -138,7 +138,10 @@ def test_the_program_may_have_its_own_provider(tmp_path: Path) -> None:
 
 
 def test_wrong_arguments_are_told_at_once() -> None:
-    """A typo in an argument is a ValueError with what would be right."""
+    """A typo in an argument is a ValueError with what would be right; a second call with others says so and goes on."""
+    again = "import otel_llm; a = otel_llm.configure('a', disabled=True); assert otel_llm.configure('b') is a"
+    ended = subprocess.run([sys.executable, "-c", again], capture_output=True, text=True, check=False)
+    assert ended.stderr.count("those of the first call hold") == 1
     text = "import otel_llm; otel_llm.configure(content='loud')"
     ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
