@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up everything they need inside the repository.
 .DEFAULT_GOAL := help
-.PHONY: bench-sdk bench-sdk-peers help demo test native check format generate record-dialects constraints clean test-backends
+.PHONY: bench-sdk bench-sdk-peers help demo test native fuzz check format generate record-dialects constraints clean test-backends
 
 BIN := .venv/bin
 
@@ -30,6 +30,10 @@ test-clients: .venv/installed-dev  ## run client libraries in environments of th
 
 test-faults: .venv/installed-dev  ## kill -9, full disks, dead backends, a backlog of 1 GB, at full size; 15 minutes
 	@OTEL_LLM_FAULTS=full $(BIN)/python -m pytest tests/faults $(ARGS)
+
+fuzz: .venv/installed-dev  ## change bytes of requests at random and compare both engines; SECONDS=60
+	@scripts/native
+	@$(BIN)/python tests/conformance/engine/fuzz.py $(or $(SECONDS),60)
 
 check: .venv/installed-dev  ## format, lint, types, import layers, generated files
 	@$(BIN)/ruff format --check .

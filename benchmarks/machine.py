@@ -25,6 +25,9 @@ def machine() -> dict[str, str | int]:
 
 def write_between(path: Path, name: str, text: str) -> None:
     """Replace what stands between the comments `<!-- name -->` and `<!-- end -->` of a page."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    before, found, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    if not found:
+        msg = f"{path}: has no comment <!-- {name} -->; put one where the table is to stand"
+        raise ValueError(msg)
     _, _, after = rest.partition("<!-- end -->")
     path.write_text(f"{before}<!-- {name} -->\n{text}<!-- end -->{after}", encoding="utf-8")

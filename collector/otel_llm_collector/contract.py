@@ -12,7 +12,7 @@ Ownership: payloads are immutable `bytes`; whoever holds one may keep it, nobody
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -53,6 +53,10 @@ class Reject:
     message: str  # one sentence for the sender: what is wrong, the value seen, what would be right
 
 
+def nothing_to_keep() -> None:
+    """For outcomes that nothing is to be remembered of."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What one pass of the engine over one request produced."""
@@ -63,6 +67,9 @@ class Outcome:
     counters: dict[SeriesKey, float] = field(default_factory=dict)
     histograms: dict[SeriesKey, HistogramDelta] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)  # oddities that were kept, counted by reason
+    kept: Callable[[], None] = field(
+        default=nothing_to_keep, compare=False
+    )  # to be called once the payload is in the log
 
     @property
     def refused(self) -> int:

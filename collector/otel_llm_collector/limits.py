@@ -85,6 +85,13 @@ MAX_EXEMPLAR_REQUEST_BYTES = 1 * MIB
 # reject: silences at one time; a further one is answered with 400
 MAX_SILENCES = 1000
 
+# forget: provider calls that are remembered across requests, so that each counts once; a call that began before what is
+# remembered counts, and is noted as layers_forgotten
+MAX_REMEMBERED_CALLS = 100_000
+
+# forget: calls are remembered for this many seconds of event time
+REMEMBERED_CALL_SECONDS = 600
+
 # reject: distinct (provider, model, day, tier) prices remembered; the oldest leave first
 MAX_CACHED_RATES = 4096
 

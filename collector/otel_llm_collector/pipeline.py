@@ -109,6 +109,7 @@ class Admission:
                 self._telemetry.lost(signal, transport, outcome.accepted, "log_refused", rejects)
                 raise
             self._on_kept(signal, outcome.accepted)
+        outcome.kept()
         self._series.record(outcome.counters, outcome.histograms)
         if outcome.accepted:
             await self._observe(signal, outcome.payload)

@@ -1,11 +1,12 @@
 //! The pass over one request. The twin of `engine/pure.py`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::check;
 use crate::derive::{derived, Derived};
 use crate::measure::{Cost, Sums, Times};
+use crate::memory::{span_key, Call, Memory, Verdict};
 use crate::prices::{self, Answer, Cache, Price, Question, Rates, Source, Usage, GPU_MICROSECONDS};
 use crate::schema::{
     EXPORT_LOGS_SERVICE_REQUEST, EXPORT_METRICS_SERVICE_REQUEST, EXPORT_TRACE_SERVICE_REQUEST, INSTRUMENTATION_SCOPE,
@@ -23,6 +24,7 @@ const NANO: f64 = 1e9;
 pub struct Engine {
     pub tables: Tables,
     pub rates: Cache,
+    pub memory: Arc<Mutex<Memory>>,
 }
 
 /// What a pass over a trace request found.
@@ -33,6 +35,28 @@ pub struct Traces<'a> {
     pub sums: Sums<'a>,
     pub layered_duplicates: u64,
     pub negative_durations: u64,
+    /// How many calls got each verdict of the memory, by its number.
+    pub verdicts: [u64; 6],
+    /// What is to be remembered when the request is kept.
+    pub calls: Vec<Call>,
+}
+
+/// A span that speaks another dialect, with its surroundings: places of what stands in their fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign {
+    pub resource: (usize, usize),
+    pub scope: (usize, usize),
+    pub span: (usize, usize),
+}
+
+/// Spans that were normalised outside, by the place where their content begins.
+pub type Replacements = HashMap<usize, Vec<u8>>;
+
+/// What a pass comes to.
+pub enum Passed<'a> {
+    Done(Traces<'a>),
+    /// These have to be normalised first.
+    Foreign(Vec<Foreign>),
 }
 
 /// A `GenAI` span with its place in the request.
@@ -49,6 +73,10 @@ struct Found<'a> {
     body_at: usize,
     body_end: usize,
     replaceable: (usize, usize),
+    /// The very span was counted before.
+    is_repeat: bool,
+    /// What stands in the place of its bytes; `replaceable` counts in it.
+    replaced: Option<&'a [u8]>,
 }
 
 /// The scan of a request: everything in the order of its bytes.
@@ -60,17 +88,40 @@ struct Scan<'a> {
     containers: Vec<Container>,
     found: Vec<Found<'a>>,
     replaceable: Vec<Field>,
+    foreign: Vec<Foreign>,
+    /// `None` in the pass that looks for dialects.
+    replacements: Option<&'a Replacements>,
+    /// Spans that were normalised and are no `GenAI` spans: their places, the scope and the new content.
+    replaced: Vec<(Place, &'a [u8])>,
+}
+
+/// Where a span stands.
+#[derive(Clone, Copy)]
+struct Place {
+    scope: usize,
+    length_at: usize,
+    body_at: usize,
+    body_end: usize,
 }
 
 impl Engine {
-    /// One pass over a trace request.
+    /// One pass over a trace request. Without `replacements` it ends early where spans speak another dialect.
     ///
     /// # Errors
     /// `Irregular` when the reference has to look at it.
-    pub fn traces<'a, 't: 'a>(&'t self, request: &'a [u8], source: &impl Source) -> Result<Traces<'a>> {
-        let mut scan = Scan::default();
+    pub fn traces<'a, 't: 'a>(
+        &'t self,
+        request: &'a [u8],
+        source: &impl Source,
+        replacements: Option<&'a Replacements>,
+    ) -> Result<Passed<'a>> {
+        let mut scan = Scan { replacements, ..Scan::default() };
         scan.request(Cursor::new(request), &self.tables)?;
+        if !scan.foreign.is_empty() {
+            return Ok(Passed::Foreign(scan.foreign));
+        }
         let layered_duplicates = mark_wrappers(&mut scan.found);
+        let (calls, verdicts) = self.judge(&mut scan);
         let mut sums = Sums::default();
         let mut writer = Writer::default();
         let mut scratch = Vec::new();
@@ -78,22 +129,50 @@ impl Engine {
             let price = self.price(one, source, &mut scratch)?;
             let more = self::more(one, &price);
             let cost = writer.span(one, &scan.replaceable, &price, &more, &self.tables);
-            if !one.meaning.is_wrapper {
+            if !one.meaning.is_wrapper && !one.is_repeat {
                 let duration = one.end.checked_sub(one.start).map(|nanoseconds| nanoseconds as f64 / NANO);
                 let times = Times { duration, per_token: more.time_per_token };
                 let service = scan.services[one.resource];
                 sums.add(service, &one.meaning, times, &cost, &self.tables.boundaries);
             }
         }
+        writer.replace(&scan.replaced);
         let plan = (!writer.edits.is_empty())
             .then(|| Plan::new(&writer.edits, &writer.removed, writer.added, &mut scan.containers));
-        Ok(Traces {
+        Ok(Passed::Done(Traces {
             accepted: scan.accepted,
             plan,
             sums,
             layered_duplicates,
             negative_durations: scan.negative_durations,
-        })
+            verdicts,
+            calls,
+        }))
+    }
+
+    /// Asks the memory about every call, and marks what was counted before.
+    fn judge(&self, scan: &mut Scan<'_>) -> (Vec<Call>, [u64; 6]) {
+        let (mut calls, mut verdicts) = (Vec::new(), [0; 6]);
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in scan.found.iter_mut().filter(|one| one.meaning.is_call) {
+            let service = scan.services[one.resource];
+            let call = Call {
+                key: span_key(one.trace_id, one.span_id),
+                parent: span_key(one.trace_id, one.parent_id),
+                operation: memory.name(one.meaning.operation),
+                response: memory.response(service, one.meaning.response_id),
+                has_usage: one.meaning.usage.is_some(),
+                is_wrapper: one.meaning.is_wrapper,
+                start: one.start,
+                end: one.end,
+            };
+            let verdict = memory.judge(&call);
+            verdicts[verdict as usize] += 1;
+            one.meaning.is_wrapper |= matches!(verdict, Verdict::Layer | Verdict::Answered);
+            one.is_repeat = verdict == Verdict::Repeated;
+            calls.push(call);
+        }
+        (calls, verdicts)
     }
 
     /// The price of a provider call; none where no price belongs: other operations, failed calls without usage.
@@ -187,9 +266,14 @@ impl<'a> Scan<'a> {
         let resource = self.services.len();
         self.services.push("");
         let mut service = None;
+        let (mut place, first_foreign) = (Once::default(), self.foreign.len());
         while !cursor.is_done() {
             match cursor.tag()? {
-                (1, BYTES) => resource_attributes(cursor.message()?, tables, &mut service)?,
+                (1, BYTES) => {
+                    let message = cursor.message()?;
+                    place.set(message);
+                    resource_attributes(message, tables, &mut service)?;
+                }
                 (2, BYTES) => {
                     let (container, inner) = self::container(&mut cursor, self.containers.len(), Some(index))?;
                     let scope = self.containers.len();
@@ -200,6 +284,9 @@ impl<'a> Scan<'a> {
             }
         }
         self.services[resource] = service.unwrap_or("");
+        for foreign in &mut self.foreign[first_foreign..] {
+            foreign.resource = place.get()?;
+        }
         Ok(())
     }
 
@@ -211,11 +298,18 @@ impl<'a> Scan<'a> {
         raw: &mut RawSpan<'a>,
         tables: &'a Tables,
     ) -> Result<()> {
+        let (mut place, first_foreign, mut is_owned) = (Once::default(), self.foreign.len(), false);
+        let first_span = self.accepted;
         while !cursor.is_done() {
             match cursor.tag()? {
                 (2, BYTES) => {}
                 (1, BYTES) => {
-                    scope_name(cursor.message()?, tables)?;
+                    let message = cursor.message()?;
+                    place.set(message);
+                    is_owned |= scope_name(message, tables)?;
+                    if is_owned && self.accepted > first_span {
+                        return Err(Irregular); // the scope's name comes behind its spans
+                    }
                     continue;
                 }
                 (number, wire) => {
@@ -225,10 +319,19 @@ impl<'a> Scan<'a> {
             }
             let length_at = cursor.at;
             let span = cursor.message()?;
-            raw.read(span, tables)?;
+            let replaced = self.replacements.and_then(|made| made.get(&span.at)).map(Vec::as_slice);
+            raw.read(replaced.map_or(span, Cursor::new), tables)?;
             self.accepted += 1;
             self.negative_durations += u64::from(raw.end < raw.start);
-            let Some(meaning) = raw.meaning(tables)? else { continue };
+            if self.replacements.is_none() && (is_owned || raw.has_marker) {
+                self.foreign.push(Foreign { resource: (0, 0), scope: (0, 0), span: (span.at, span.end()) });
+                continue;
+            }
+            let Some(meaning) = raw.meaning(tables)? else {
+                let place = Place { scope, length_at, body_at: span.at, body_end: span.end() };
+                self.replaced.extend(replaced.map(|content| (place, content)));
+                continue;
+            };
             let first = self.replaceable.len();
             self.replaceable.extend_from_slice(&raw.replaceable);
             self.found.push(Found {
@@ -244,9 +347,38 @@ impl<'a> Scan<'a> {
                 body_at: span.at,
                 body_end: span.end(),
                 replaceable: (first, self.replaceable.len()),
+                is_repeat: false,
+                replaced,
             });
         }
+        for foreign in &mut self.foreign[first_foreign..] {
+            foreign.scope = place.get()?;
+        }
         Ok(())
+    }
+}
+
+/// The place of a message that may stand there once, or not at all.
+#[derive(Default)]
+struct Once {
+    place: (usize, usize),
+    count: u32,
+}
+
+impl Once {
+    fn set(&mut self, message: Cursor<'_>) {
+        self.place = (message.at, message.end());
+        self.count += 1;
+    }
+
+    /// # Errors
+    /// `Irregular` when there were several, which protobuf merges.
+    fn get(&self) -> Result<(usize, usize)> {
+        if self.count > 1 {
+            Err(Irregular)
+        } else {
+            Ok(self.place)
+        }
     }
 }
 
@@ -277,15 +409,15 @@ fn resource_attributes<'a>(mut resource: Cursor<'a>, tables: &Tables, service: &
 }
 
 /// Whether a dialect is spoken in this scope.
-fn scope_name(mut scope: Cursor<'_>, tables: &Tables) -> Result<()> {
+fn scope_name(mut scope: Cursor<'_>, tables: &Tables) -> Result<bool> {
+    let mut is_owned = false;
     while !scope.is_done() {
         match scope.tag()? {
-            (1, BYTES) if tables.dialects.owns_scope(scope.text()?) => return Err(Irregular),
-            (1, BYTES) => {}
+            (1, BYTES) => is_owned = tables.dialects.owns_scope(scope.text()?),
             (number, wire) => check::field(&mut scope, &INSTRUMENTATION_SCOPE, number, wire, 3)?,
         }
     }
-    Ok(())
+    Ok(is_owned)
 }
 
 /// Collects what changes on spans.
@@ -318,6 +450,11 @@ impl Writer {
             if goes {
                 self.removed.push((field.from, field.to));
             }
+        }
+        if let Some(content) = span.replaced {
+            let gone = self.removed.split_off(removed_from);
+            self.content(content, &gone);
+            self.removed.push((span.body_at, span.body_end));
         }
         let written = &tables.written;
         let cost = match price {
@@ -359,6 +496,36 @@ impl Writer {
             });
         }
         cost
+    }
+
+    /// Adds `content` without what is `gone` of it.
+    fn content(&mut self, content: &[u8], gone: &[(usize, usize)]) {
+        let mut at = 0;
+        for &(from, to) in gone {
+            self.added.extend_from_slice(&content[at..from]);
+            at = to;
+        }
+        self.added.extend_from_slice(&content[at..]);
+    }
+
+    /// Puts new content in the place of spans that are no `GenAI` spans.
+    fn replace(&mut self, replaced: &[(Place, &[u8])]) {
+        for (place, content) in replaced {
+            let (removed_from, added_from) = (self.removed.len(), self.added.len());
+            self.content(content, &[]);
+            self.removed.push((place.body_at, place.body_end));
+            self.edits.push(SpanEdit {
+                length_at: place.length_at,
+                body_at: place.body_at,
+                end: place.body_end,
+                scope: place.scope,
+                removed: (removed_from, self.removed.len()),
+                appended: (added_from, self.added.len()),
+            });
+        }
+        if !replaced.is_empty() {
+            self.edits.sort_by_key(|edit| edit.length_at);
+        }
     }
 
     fn double(&mut self, head: &[u8], value: f64) {

@@ -142,14 +142,17 @@ impl Scan<'_> {
                 b'\\' => {
                     let escaped = self.bytes.get(self.at + 1).ok_or(Stop::Broken)?;
                     self.at += 2;
-                    if *escaped == b'u' {
-                        let hex = self.bytes.get(self.at..self.at + 4).ok_or(Stop::Broken)?;
-                        if !hex.iter().all(u8::is_ascii_hexdigit) {
-                            return Err(Stop::Broken);
+                    match escaped {
+                        b'u' => {
+                            let rest = &self.bytes[self.at..];
+                            let hex = rest.first_chunk::<4>().ok_or(Stop::Broken)?;
+                            if !hex.iter().fold(true, |all, byte| all & byte.is_ascii_hexdigit()) {
+                                return Err(Stop::Broken);
+                            }
+                            self.at += 4;
                         }
-                        self.at += 4;
-                    } else if !br#""\/bfnrt"#.contains(escaped) {
-                        return Err(Stop::Broken);
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                        _ => return Err(Stop::Broken),
                     }
                 }
                 _ => return Err(Stop::Broken), // a control character, or the end
@@ -199,18 +202,28 @@ impl Scan<'_> {
     }
 }
 
-/// Length of the part of `bytes` that a JSON string holds as it is. Whole blocks are tested without a branch for each byte.
+/// Length of the part of `bytes` that a JSON string holds as it is: up to a quote, a backslash or a control character.
 fn plain_prefix(bytes: &[u8]) -> usize {
-    const BLOCK: usize = 32;
-    let ends = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     let mut at = 0;
-    while let Some(block) = bytes[at..].first_chunk::<BLOCK>() {
-        if block.iter().fold(false, |found, byte| found | ends(byte)) {
-            break;
+    while let Some(eight) = bytes[at..].first_chunk::<8>() {
+        let ends = ends_in(u64::from_le_bytes(*eight));
+        if ends != 0 {
+            return at + ends.trailing_zeros() as usize / 8;
         }
-        at += BLOCK;
+        at += 8;
     }
+    let ends = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     at + bytes[at..].iter().position(ends).unwrap_or(bytes.len() - at)
+}
+
+/// The high bit of each byte of `eight` that ends a plain part. Above the lowest one there may be others by mistake.
+fn ends_in(eight: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let is_zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
+    let is_control = eight.wrapping_sub(ONES * 0x20) & !eight;
+    let is_quote = is_zero(eight ^ (ONES * u64::from(b'"')));
+    let is_backslash = is_zero(eight ^ (ONES * u64::from(b'\\')));
+    (is_control | is_quote | is_backslash) & (ONES * 0x80)
 }
 
 #[cfg(test)]
@@ -264,6 +277,21 @@ mod tests {
         ] {
             assert_eq!(list_length(text), Ok(None), "{text}");
         }
+    }
+
+    #[test]
+    fn plain_parts_end_at_the_first_quote_backslash_or_control_character() {
+        for end in *b"\"\\\x00\x1f\n" {
+            for at in 0..40 {
+                let mut text = vec![b' '; 48];
+                text[at] = end;
+                text[at + 1] = b'"';
+                assert_eq!(plain_prefix(&text), at);
+                text[..at].fill(0xc3);
+                assert_eq!(plain_prefix(&text), at);
+            }
+        }
+        assert_eq!(plain_prefix(&[0x21; 29]), 29);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod derive;
 pub mod engine;
 pub mod json;
 pub mod measure;
+pub mod memory;
 pub mod prices;
 pub mod schema;
 pub mod spans;

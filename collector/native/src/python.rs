@@ -1,19 +1,21 @@
 //! The Python module: plain data in, plain data out.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::engine::{log_records, metric_points, Engine, Traces};
+use crate::engine::{log_records, metric_points, Engine, Foreign, Passed, Replacements, Traces};
 use crate::measure::{Group, Histogram};
+use crate::memory::{span_key, Call, Memory};
 use crate::prices::{Answer, Cache, Question, Rates, Source, Tier, KINDS};
 use crate::spans::MEASURED_KINDS;
 use crate::tables::{
     double_attribute_head, text_attribute, Boundaries, Dialects, Keys, Operations, Reasons, Slot, Tables, Written,
 };
+use crate::wire::Irregular;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -59,12 +61,92 @@ struct MetricNames {
     requested: Py<PyString>,
 }
 
+/// A call as the reference describes it: `engine/calls.py`.
+#[derive(FromPyObject)]
+struct PlainCall {
+    key: Vec<u8>,
+    parent: Vec<u8>,
+    operation: String,
+    response: Option<(String, String)>,
+    has_usage: bool,
+    is_wrapper: bool,
+    start: u64,
+    end: u64,
+}
+
+impl PlainCall {
+    fn call(&self, memory: &Memory) -> Call {
+        let key = |bytes: &[u8]| bytes.split_at_checked(16).map_or([0; 24], |(trace, span)| span_key(trace, span));
+        Call {
+            key: key(&self.key),
+            parent: key(&self.parent),
+            operation: memory.name(&self.operation),
+            response: self.response.as_ref().map_or(0, |(service, id)| memory.response(service, id)),
+            has_usage: self.has_usage,
+            is_wrapper: self.is_wrapper,
+            start: self.start,
+            end: self.end,
+        }
+    }
+}
+
+/// The memory of calls that the engine here and the reference share.
+#[pyclass(frozen, name = "CallMemory", module = "otel_llm_wire")]
+struct PyCallMemory {
+    memory: Arc<Mutex<Memory>>,
+}
+
+#[pymethods]
+impl PyCallMemory {
+    #[new]
+    fn new(capacity: usize, window_ns: u64) -> Self {
+        PyCallMemory { memory: Arc::new(Mutex::new(Memory::new(capacity, window_ns))) }
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // what is extracted from Python is owned
+    fn judge(&self, calls: Vec<PlainCall>) -> Vec<u32> {
+        let memory = locked(&self.memory);
+        calls.iter().map(|call| memory.judge(&call.call(&memory)) as u32).collect()
+    }
+
+    #[allow(clippy::needless_pass_by_value)]
+    fn remember(&self, calls: Vec<PlainCall>) {
+        let mut memory = locked(&self.memory);
+        for call in &calls {
+            let call = call.call(&memory);
+            memory.remember(&call);
+        }
+    }
+}
+
+fn locked(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The calls of one request; called when the request is kept.
+#[pyclass(frozen, name = "Kept", module = "otel_llm_wire")]
+struct PyKept {
+    memory: Arc<Mutex<Memory>>,
+    calls: Vec<Call>,
+}
+
+#[pymethods]
+impl PyKept {
+    fn __call__(&self) {
+        let mut memory = locked(&self.memory);
+        for call in &self.calls {
+            memory.remember(call);
+        }
+    }
+}
+
 #[pyclass(frozen, name = "Engine", module = "otel_llm_wire")]
 struct PyEngine {
     engine: Engine,
     names: MetricNames,
     kinds: [Py<PyString>; MEASURED_KINDS.len()],
     ask: Py<PyAny>,
+    normalise: Py<PyAny>,
     words: OriginWords,
     histogram: Py<PyAny>,
 }
@@ -113,10 +195,18 @@ fn tier((start, input, output, per_request, per_gpu_microsecond): PlainTier) -> 
 
 #[pymethods]
 impl PyEngine {
-    /// `ask(provider, model, start_ns, tier, host)` knows the rates; `histogram(counts, sum)` makes what is returned.
+    /// `ask(provider, model, start_ns, tier, host)` knows the rates; `normalise([(resource, scope, span)], notes)` returns
+    /// new spans, or None for those that stay; `histogram(counts, sum)` makes what is returned.
     #[new]
     #[allow(clippy::needless_pass_by_value)] // what is extracted from Python is owned
-    fn new(py: Python<'_>, plain: PlainTables, ask: Py<PyAny>, histogram: Py<PyAny>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        plain: PlainTables,
+        memory: &PyCallMemory,
+        ask: Py<PyAny>,
+        normalise: Py<PyAny>,
+        histogram: Py<PyAny>,
+    ) -> PyResult<Self> {
         let metric = |name: &str| take(&plain.metrics, name).map(|name| PyString::new(py, &name).unbind());
         let names = MetricNames {
             requests: metric("requests")?,
@@ -138,22 +228,33 @@ impl PyEngine {
             version_key: take(&plain.words, "cost_price_version")?,
         };
         Ok(PyEngine {
-            engine: Engine { tables: tables(&plain)?, rates },
+            engine: Engine { tables: tables(&plain)?, rates, memory: memory.memory.clone() },
             names,
             kinds: MEASURED_KINDS.map(|kind| PyString::new(py, KINDS[kind]).unbind()),
             ask,
+            normalise,
             words,
             histogram,
         })
     }
 
-    /// `(payload, accepted, counters, histograms, notes)`, or None when the reference has to look at the request.
+    /// `(payload, accepted, counters, histograms, notes, kept)`, or None when the reference has to look at the request.
     fn traces<'py>(&self, py: Python<'py>, request: &Bound<'py, PyBytes>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let bytes = request.as_bytes();
         let source = AskPython { ask: &self.ask, words: &self.words };
-        let Ok(traces) = detached(py, bytes.len(), || self.engine.traces(bytes, &source)) else {
+        let Ok(mut passed) = detached(py, bytes.len(), || self.engine.traces(bytes, &source, None)) else {
             return Ok(None);
         };
+        let notes = PyDict::new(py);
+        let replacements;
+        if let Passed::Foreign(foreign) = passed {
+            replacements = self.normalised(py, bytes, &foreign, &notes)?;
+            match detached(py, bytes.len(), || self.engine.traces(bytes, &source, Some(&replacements))) {
+                Ok(second) => passed = second,
+                Err(Irregular) => return Ok(None),
+            }
+        }
+        let Passed::Done(mut traces) = passed else { return Ok(None) };
         let payload = match &traces.plan {
             _ if traces.accepted == 0 => PyBytes::new(py, b""),
             None => request.clone(),
@@ -163,19 +264,40 @@ impl PyEngine {
             })?,
         };
         let (counters, histograms) = self.measurements(py, &traces)?;
-        let notes = PyDict::new(py);
-        for (name, count) in
-            [("layered_duplicate", traces.layered_duplicates), ("negative_duration", traces.negative_durations)]
-        {
+        let [_, layers, answered, repeated, late, forgotten] = traces.verdicts;
+        for (name, count) in [
+            ("layered_duplicate", traces.layered_duplicates + layers),
+            ("negative_duration", traces.negative_durations),
+            ("repeated_response", answered),
+            ("repeated_span", repeated),
+            ("layered_late", late),
+            ("layers_forgotten", forgotten),
+        ] {
             if count > 0 {
                 notes.set_item(name, count)?;
             }
         }
-        (payload, traces.accepted, counters, histograms, notes).into_pyobject(py).map(Some)
+        let kept = PyKept { memory: self.engine.memory.clone(), calls: std::mem::take(&mut traces.calls) };
+        (payload, traces.accepted, counters, histograms, notes, Bound::new(py, kept)?).into_pyobject(py).map(Some)
     }
 }
 
 impl PyEngine {
+    /// What Python makes of spans that speak another dialect; it counts in `notes` what was odd.
+    fn normalised(
+        &self,
+        py: Python<'_>,
+        request: &[u8],
+        foreign: &[Foreign],
+        notes: &Bound<'_, PyDict>,
+    ) -> PyResult<Replacements> {
+        let part = |(from, to): (usize, usize)| PyBytes::new(py, &request[from..to]);
+        let asked = PyList::new(py, foreign.iter().map(|one| (part(one.resource), part(one.scope), part(one.span))))?;
+        let made: Vec<Option<Vec<u8>>> = self.normalise.call1(py, (asked, notes))?.extract(py)?;
+        let places = foreign.iter().map(|one| one.span.0);
+        Ok(places.zip(made).filter_map(|(place, content)| Some((place, content?))).collect())
+    }
+
     fn measurements<'py>(
         &self,
         py: Python<'py>,
@@ -309,5 +431,5 @@ fn count_log_records(py: Python<'_>, request: &[u8]) -> Option<u64> {
 #[pymodule(gil_used = true)]
 mod otel_llm_wire {
     #[pymodule_export]
-    use super::{count_log_records, count_metric_points, PyEngine};
+    use super::{count_log_records, count_metric_points, PyCallMemory, PyEngine};
 }

@@ -53,6 +53,8 @@ pub struct RawSpan<'a> {
     is_error: bool,
     values: [Value<'a>; Slot::ALL.len()],
     is_touched: bool,
+    /// One of its attributes gives away a dialect.
+    pub has_marker: bool,
     /// Attributes that the engine may replace.
     pub replaceable: Vec<Field>,
 }
@@ -100,10 +102,9 @@ impl<'a> RawSpan<'a> {
                 (8, FIXED64) => self.end = span.fixed64()?,
                 (9, BYTES) => {
                     let (key, value) = key_value(span.message()?, SPAN_DEPTH + 1)?;
-                    match tables.keys.slot(key) {
-                        Some(Slot::DialectMarker) => return Err(Irregular),
-                        Some(slot) => self.keep(slot, value, from, span.at),
-                        None => {}
+                    if let Some(known) = tables.keys.find(key) {
+                        self.has_marker |= known.is_marker;
+                        self.keep(known.slot, value, from, span.at);
                     }
                 }
                 (11, BYTES) => self::event(span.message()?, tables)?,
@@ -120,7 +121,7 @@ impl<'a> RawSpan<'a> {
 
     fn clear(&mut self) {
         (self.trace_id, self.span_id, self.parent_id) = (&[], &[], &[]);
-        (self.start, self.end, self.is_error) = (0, 0, false);
+        (self.start, self.end, self.is_error, self.has_marker) = (0, 0, false, false);
         if self.is_touched {
             self.values.fill(Value::Absent);
             self.replaceable.clear();

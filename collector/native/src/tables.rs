@@ -50,10 +50,17 @@ slots! {
     DialectMarker = "dialect_marker",
 }
 
+/// What a key is to the engine; one may be read and give away a dialect too.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    pub slot: Slot,
+    pub is_marker: bool,
+}
+
 /// Attribute keys by their length, so that a key of no interest costs a look and seldom a comparison.
 #[derive(Default)]
 pub struct Keys {
-    by_length: Vec<Vec<(Box<str>, Slot)>>,
+    by_length: Vec<Vec<(Box<str>, Known)>>,
 }
 
 impl Keys {
@@ -61,13 +68,20 @@ impl Keys {
         if self.by_length.len() <= key.len() {
             self.by_length.resize_with(key.len() + 1, Vec::new);
         }
-        self.by_length[key.len()].push((key.into(), slot));
+        let same_length = &mut self.by_length[key.len()];
+        let is_marker = slot == Slot::DialectMarker;
+        match same_length.iter_mut().find(|(name, _)| **name == *key) {
+            Some((_, known)) if is_marker => known.is_marker = true,
+            Some((_, known)) if known.slot == Slot::DialectMarker => known.slot = slot,
+            Some(_) => {}
+            None => same_length.push((key.into(), Known { slot, is_marker })),
+        }
     }
 
     #[inline]
-    pub fn slot(&self, key: &str) -> Option<Slot> {
+    pub fn find(&self, key: &str) -> Option<Known> {
         let candidates = self.by_length.get(key.len())?;
-        candidates.iter().find(|(name, _)| **name == *key).map(|(_, slot)| *slot)
+        candidates.iter().find(|(name, _)| **name == *key).map(|(_, known)| *known)
     }
 }
 
@@ -113,7 +127,7 @@ pub struct Boundaries {
     pub requested: Vec<f64>,
 }
 
-/// How other dialects are recognised besides by their attributes. What speaks one is the reference's.
+/// How other dialects are recognised besides by their attributes.
 pub struct Dialects {
     /// Names of instrumentation scopes; one that ends in `*` stands for all that begin so.
     pub scopes: Vec<String>,

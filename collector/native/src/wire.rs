@@ -19,6 +19,7 @@ pub const BYTES: u32 = 2;
 pub const FIXED32: u32 = 5;
 
 const MAX_LENGTH_BYTES: usize = 5;
+const SHORT_TEXT: usize = 64; // below, looking for the fastest instructions costs more than they save
 
 /// A position in the request and the end of the message it stands in. Positions count from the start of the request.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +107,12 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub fn text(&mut self) -> Result<&'a str> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Irregular)
+        let bytes = self.bytes()?;
+        if bytes.len() < SHORT_TEXT {
+            std::str::from_utf8(bytes).map_err(|_| Irregular)
+        } else {
+            simdutf8::basic::from_utf8(bytes).map_err(|_| Irregular)
+        }
     }
 
     #[inline]

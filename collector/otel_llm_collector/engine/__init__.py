@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from otel_llm_semconv import registry
 from otel_llm_semconv.dialects import Table, compiled, load
 
+from otel_llm_collector import limits
 from otel_llm_collector.contract import Engine
+from otel_llm_collector.engine.calls import CallMemory
 from otel_llm_collector.engine.dialects import Normaliser
-from otel_llm_collector.engine.native import NativeEngine
+from otel_llm_collector.engine.native import NativeEngine, wire_memory
 from otel_llm_collector.engine.prices import RateBook
 from otel_llm_collector.engine.pure import PureEngine
 from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
@@ -24,6 +27,8 @@ logger = logging.getLogger(__name__)
 # of `processors` is written, or `genai.metrics`, the reference runs.
 NOT_IN_NATIVE = ("redaction", "content")
 
+_MEMORY = (limits.MAX_REMEMBERED_CALLS, limits.REMEMBERED_CALL_SECONDS * 10**9)
+
 
 def load_engine(
     environment: Mapping[str, str],
@@ -31,11 +36,13 @@ def load_engine(
     prices: PricesConfig | None = None,
     genai: GenAiConfig | None = None,
     folder: Path = Path(),
+    rates: RateBook | None = None,
 ) -> Engine:
     """The engine for these sections that `OTEL_LLM_ENGINE` in `environment` names.
 
     `pure` is the reference, `native` its twin in Rust. Unset means `native` where that was built and can do all that is
-    asked for; otherwise it is said once that the reference runs. Relative paths in `genai` start at `folder`.
+    asked for; otherwise it is said once that the reference runs. Relative paths in `genai` start at `folder`. `rates`
+    is a price book that was made already.
     """
     name = environment.get("OTEL_LLM_ENGINE", "")
     if name not in ("", "pure", "native"):
@@ -43,19 +50,19 @@ def load_engine(
         raise StartError(msg)
     processors = processors or ProcessorsConfig()
     genai = genai or GenAiConfig()
-    rates, dialects = RateBook(prices), _dialects(genai, folder)
+    rates, dialects = rates or RateBook(prices), _dialects(genai, folder)
     normaliser = Normaliser(dialects, keep_originals=genai.originals == "keep")
-    reference = PureEngine(rates, normaliser, processors, genai.metrics)
-    if name == "pure":
-        return reference
+    reference = partial(PureEngine, rates, normaliser, processors, genai.metrics)
     obstacle = _obstacle(processors, genai)
     if obstacle and name == "native":
         msg = f"OTEL_LLM_ENGINE: native cannot run here: {obstacle}; unset it, or set it to pure"
         raise StartError(msg)
-    if obstacle:
-        logger.info("the engine runs in Python: %s", obstacle)
-        return reference
-    return NativeEngine(rates, dialects, reference)
+    if obstacle or name == "pure":
+        if name != "pure":
+            logger.info("the engine runs in Python: %s", obstacle)
+        return reference(CallMemory(*_MEMORY))
+    memory = wire_memory(*_MEMORY)
+    return NativeEngine(rates, dialects, normaliser, memory, reference(memory))
 
 
 def _dialects(genai: GenAiConfig, folder: Path) -> Table:

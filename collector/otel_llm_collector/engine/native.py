@@ -1,15 +1,20 @@
 """The engine in Rust (`otel_llm_wire`), and the tables it is given.
 
 It does what `pure` does, over the bytes themselves. A request that is not plain OTLP it hands back, and the reference
-processes it: text that is not UTF-8, ids no backend can store, what protobuf would have to merge, and spans that speak
-another dialect. So it does with results of evaluations, which are rare and which the reference measures.
+processes it: text that is not UTF-8, ids no backend can store, what protobuf would have to merge. So it does with
+results of evaluations, which are rare and which the reference measures. Spans that speak another dialect it asks Python
+to normalise, and goes on with what they became.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Protocol
 
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import GenAiOperationName as Operation
@@ -19,8 +24,10 @@ from otel_llm_semconv.events import GEN_AI_EVALUATION_RESULT
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Engine, HistogramDelta, Outcome, Signal
 from otel_llm_collector.engine import spans
+from otel_llm_collector.engine.calls import Memory
+from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.prices import KINDS, RateBook, Rates
-from otel_llm_collector.engine.pure import CURRENCY, WRITTEN
+from otel_llm_collector.engine.pure import CURRENCY, WRITTEN, normalise
 
 _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 
@@ -28,18 +35,24 @@ _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 class Wire(Protocol):
     """What `otel_llm_wire.Engine` can do; None means that the reference has to look at the request."""
 
-    def traces(self, request: bytes) -> tuple[bytes, int, Any, Any, Any] | None: ...
+    def traces(self, request: bytes) -> tuple[bytes, int, Any, Any, Any, Callable[[], None]] | None: ...
 
 
 class NativeEngine:
-    """See the module. `handed_back` counts the requests that `reference` processed."""
+    """See the module. `handed_back` counts the requests that `reference` processed.
 
-    def __init__(self, rates: RateBook, dialects: Mapping[str, Any], reference: Engine) -> None:
+    `memory` is an `otel_llm_wire.CallMemory`, and the reference's too, so that both know what was counted.
+    """
+
+    def __init__(
+        self, rates: RateBook, dialects: Mapping[str, Any], normaliser: Normaliser, memory: Memory, reference: Engine
+    ) -> None:
         import otel_llm_wire  # noqa: PLC0415 - not every installation has it
 
         self._rates = rates
+        self._normaliser = normaliser
         self._reference = reference
-        self._wire: Wire = otel_llm_wire.Engine(tables(dialects), self._ask, HistogramDelta)
+        self._wire: Wire = otel_llm_wire.Engine(tables(dialects), memory, self._ask, self._normalise, HistogramDelta)
         self._count: dict[Signal, Callable[[bytes], int | None]] = {
             Signal.METRICS: otel_llm_wire.metric_points,
             Signal.LOGS: otel_llm_wire.log_records,
@@ -59,14 +72,30 @@ class NativeEngine:
         found = self._wire.traces(request)
         if found is None:
             return None
-        payload, accepted, counters, histograms, notes = found
-        return Outcome(payload, accepted, counters=counters, histograms=histograms, notes=notes)
+        payload, accepted, counters, histograms, notes, kept = found
+        return Outcome(payload, accepted, counters=counters, histograms=histograms, notes=notes, kept=kept)
 
     def _counted(self, signal: Signal, request: bytes) -> Outcome | None:
         if signal is Signal.LOGS and any(needle in request for needle in self._for_reference):
             return None  # measured, or carried over, by the reference
         accepted = self._count[signal](request)
         return None if accepted is None else Outcome(request if accepted else b"", accepted)
+
+    def _normalise(self, spans: list[tuple[bytes, bytes, bytes]], notes: dict[str, int]) -> list[bytes | None]:
+        """The spans as OpenTelemetry has them, None for one that stays; each with its resource and its scope."""
+
+        def note(reason: str, count: int) -> None:
+            notes[reason] = notes.get(reason, 0) + count
+
+        made: list[bytes | None] = []
+        resource_of, scope_of = cache(Resource.FromString), cache(InstrumentationScope.FromString)
+        for resource_bytes, scope_bytes, span_bytes in spans:
+            resource, scope, span = resource_of(resource_bytes), scope_of(scope_bytes), Span.FromString(span_bytes)
+            known = (*self._normaliser.of_resource(resource), *self._normaliser.of_scope(scope.name))
+            values = {one.key: one.value for one in span.attributes}
+            changed = normalise(self._normaliser, span, values, scope, resource, known, note)
+            made.append(span.SerializeToString() if changed else None)
+        return made
 
     def _ask(self, provider: str, model: str, start_ns: int, tier: str, host: str) -> Any:
         rates = self._rates.rates(provider, model, start_ns, tier=tier, host=host)
@@ -77,6 +106,14 @@ class NativeEngine:
             for one in rates.tiers
         ]
         return tiers, rates.origin.source, rates.origin.version, rates.context_window
+
+
+def wire_memory(capacity: int, window_ns: int) -> Memory:
+    """The memory of calls as the engine in Rust has it, for both engines."""
+    import otel_llm_wire  # noqa: PLC0415 - not every installation has it
+
+    memory: Memory = otel_llm_wire.CallMemory(capacity, window_ns)
+    return memory
 
 
 def _by_kind(rates: tuple[tuple[str, int], ...]) -> list[tuple[int, int]]:
@@ -90,9 +127,9 @@ def tables(dialects: Mapping[str, Any]) -> dict[str, Any]:
     """Everything the Rust code has to know, as plain data."""
     return {
         "keys": [
-            *(("dialect_marker", key) for key in dialects["markers"]),  # first: a key in two places is the first
             *_KEYS,
             *(("written", key) for key in sorted(WRITTEN)),
+            *(("dialect_marker", key) for key in dialects["markers"]),
         ],
         "dialect_scopes": [pattern for pattern, _ in dialects["scopes"]],
         "dialect_resources": [(key, wanted) for key, wanted, _ in dialects["resource"]],

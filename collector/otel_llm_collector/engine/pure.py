@@ -11,6 +11,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -27,15 +28,17 @@ from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
 from otel_llm_semconv.events import GEN_AI_EVALUATION_RESULT
 
-from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal
+from otel_llm_collector import limits
+from otel_llm_collector.contract import HistogramDelta, Outcome, Reject, Signal, nothing_to_keep
 from otel_llm_collector.engine import families
+from otel_llm_collector.engine.calls import CallMemory, Memory, Verdict, as_call
 from otel_llm_collector.engine.content import ContentRules
 from otel_llm_collector.engine.derive import derived
 from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.evaluations import Evaluation, of_event, of_record
 from otel_llm_collector.engine.prices import Price, RateBook, Rates, Usage
 from otel_llm_collector.engine.settings import ProcessorsConfig
-from otel_llm_collector.engine.spans import GenAiSpan, mark_wrappers, read, text
+from otel_llm_collector.engine.spans import PROVIDER_CALLS, GenAiSpan, mark_wrappers, read, text
 from otel_llm_collector.engine.wire import salvage
 from otel_llm_collector.errors import MalformedRequest
 
@@ -66,7 +69,7 @@ WRITTEN = frozenset(
 
 
 class PureEngine:
-    """See the module. Thread-safe: it keeps nothing but the rates."""
+    """See the module. Thread-safe: it keeps nothing but the rates and which calls were counted."""
 
     def __init__(
         self,
@@ -74,8 +77,10 @@ class PureEngine:
         normaliser: Normaliser,
         processors: ProcessorsConfig | None = None,
         family: families.Family = "none",
+        memory: Memory | None = None,
     ) -> None:
         self._family = family
+        self._memory = memory or CallMemory(limits.MAX_REMEMBERED_CALLS, limits.REMEMBERED_CALL_SECONDS * 10**9)
         self._rates = rates
         self._normaliser = normaliser
         processors = processors or ProcessorsConfig()
@@ -98,6 +103,7 @@ class PureEngine:
             counters=state.counters,
             histograms=state.histograms,
             notes=state.notes,
+            kept=state.kept,
         )
 
     def _traces(self, request: ExportTraceServiceRequest, state: _Pass) -> bool:
@@ -116,7 +122,7 @@ class PureEngine:
                     values = {one.key: one.value for one in span.attributes}
                     if span.end_time_unix_nano < span.start_time_unix_nano:
                         state.note("negative_duration", 1)
-                    changed |= self._normalise(span, values, scope, resource, known, state)
+                    changed |= normalise(self._normaliser, span, values, scope, resource, known, state.note)
                     genai = read(span, values)
                     if genai is not None:
                         changed |= _remove_written(span, values)
@@ -124,27 +130,30 @@ class PureEngine:
                     if span.events:
                         _measure_events(service, span, state)
         state.note("layered_duplicate", mark_wrappers([genai for _, genai in found]))
+        self._judge(found, state)
         for service, genai in found:
             price = self._price(genai)
             more = _derived(genai, price)
             changed |= _write(genai, price, more)
-            if not genai.is_wrapper:
+            if not genai.is_wrapper and not genai.is_repeat:
                 _measure(service, genai, price, more, state)
                 families.measure(self._family, service, genai, state)
         if self._content is not None:
             changed |= self._apply_content(request, state)
         return changed
 
-    def _normalise(
-        self, span: Span, values: dict[str, Any], scope: Any, resource: Any, known: tuple[str, ...], state: _Pass
-    ) -> bool:
-        """The span in current terms. What a dialect's text does to its reader costs this span's meaning alone."""
-        try:
-            return self._normaliser.normalise(span, values, scope, resource, known, state.note)
-        except Exception:
-            logger.exception("a span of another dialect could not be normalised; it goes on as it is")
-            state.note("dialect_failed", 1)
-            return True
+    def _judge(self, found: list[tuple[str, GenAiSpan]], state: _Pass) -> None:
+        """Mark the calls that earlier requests showed to be counted already."""
+        calls = [(genai, as_call(service, genai)) for service, genai in found if genai.operation in PROVIDER_CALLS]
+        if not calls:
+            return
+        remembered = [call for _, call in calls]
+        for (genai, _), number in zip(calls, self._memory.judge(remembered), strict=True):
+            verdict = Verdict(number)
+            state.note(verdict.note, 1 if verdict.note else 0)
+            genai.is_wrapper |= verdict in {Verdict.LAYER, Verdict.ANSWERED}
+            genai.is_repeat = verdict is Verdict.REPEATED
+        state.kept = partial(self._memory.remember, remembered)
 
     def _apply_content(self, request: ExportTraceServiceRequest, state: _Pass) -> bool:
         found: dict[str, int] = {}
@@ -204,6 +213,7 @@ class _Pass:
     counters: dict[tuple[str, tuple[str, ...]], float] = field(default_factory=dict)
     histograms: dict[tuple[str, tuple[str, ...]], HistogramDelta] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
+    kept: Callable[[], None] = nothing_to_keep
 
     def add(self, metric: metrics.Metric, labels: tuple[str, ...], value: float) -> None:
         key = (metric.name, labels)
@@ -227,6 +237,24 @@ class _Pass:
 
     def reject(self, reason: str, count: int, message: str) -> None:
         self.rejects.append(Reject(reason, count, message))
+
+
+def normalise(
+    normaliser: Normaliser,
+    span: Span,
+    values: dict[str, Any],
+    scope: Any,
+    resource: Any,
+    known: tuple[str, ...],
+    note: Callable[[str, int], None],
+) -> bool:
+    """The span in current terms. What a dialect's text does to its reader costs this span's meaning alone."""
+    try:
+        return normaliser.normalise(span, values, scope, resource, known, note)
+    except Exception:
+        logger.exception("a span of another dialect could not be normalised; it goes on as it is")
+        note("dialect_failed", 1)
+        return True
 
 
 # signal -> request, one item, one resource level

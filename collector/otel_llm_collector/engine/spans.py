@@ -74,6 +74,7 @@ class GenAiSpan:
     gpu_microseconds: int = 0
     repaired: list[str] = field(default_factory=list)
     is_wrapper: bool = False  # a layer around another span of the same call
+    is_repeat: bool = False  # this very span was counted before
 
     @property
     def is_provider_call(self) -> bool:
@@ -216,7 +217,7 @@ def mark_wrappers(spans: list[GenAiSpan]) -> int:
     """Mark layers around the same provider call, so that each call counts once; returns how many were marked.
 
     Two layers are one call when one is nested in the other, or when both have the same response id. The innermost that
-    knows the tokens stays. Children that arrive in another request are not seen here.
+    knows the tokens stays. What arrived in another request is for `calls.CallMemory`.
     """
     calls = {call.span.span_id: call for call in spans if call.operation in PROVIDER_CALLS and len(spans) > 1}
     if len(calls) < 2:  # noqa: PLR2004 - one call has no layers

@@ -138,6 +138,8 @@ def measured(outcome: Outcome) -> dict[str, float]:
 def test_case(twin: str, case: dict[str, Any]) -> None:
     """The case's spans come out as it says."""
     engine = engine_for(twin, *(json.dumps(case.get(section, {})) for section in ("processors", "prices", "genai")))
+    for spans in case.get("earlier", []):
+        engine.process(Signal.TRACES, request_of(spans)).kept()
     outcome = engine.process(Signal.TRACES, request_of(case["spans"]))
     assert outcome.accepted == len(case["spans"])
     expect = case["expect"]

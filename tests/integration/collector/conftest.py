@@ -24,15 +24,15 @@ Running = Callable[[str], AbstractAsyncContextManager[App]]
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
-    """One engine for all tests, whichever runs here: it keeps nothing but prices."""
-    return load_engine({})
-
-
-@pytest.fixture(scope="session")
 def rates() -> RateBook:
-    """A price book of its own, for tests that recompute."""
+    """One price book for all tests, which takes longest to make."""
     return RateBook()
+
+
+@pytest.fixture
+def engine(rates: RateBook) -> Engine:
+    """The engine that runs where nothing is said; it remembers calls, so each test has its own."""
+    return load_engine({}, rates=rates)
 
 
 @pytest.fixture
