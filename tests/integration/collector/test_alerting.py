@@ -16,6 +16,8 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otel_llm_collector import config
+from otel_llm_collector.app import App
 from otel_llm_semconv import attributes as attr
 from prometheus_client.openmetrics import parser as openmetrics
 
@@ -253,3 +255,35 @@ async def _hangup(folder: Path) -> None:
 def test_sighup_reloads_the_rules(tmp_path: Path) -> None:
     """The shipped command: a good file is taken, a bad one is refused and the collector goes on."""
     asyncio.run(_hangup(tmp_path))
+
+
+async def _token(running: Any) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as client, running("") as open_app:
+        url = f"http://{open_app.admin.address}"
+        assert (await client.post(f"{url}/-/reload")).status_code == 200
+        assert (await client.get(f"{url}/-/reload")).status_code == 405
+        assert (await client.post(f"{url}/-/reload", headers={"origin": "http://x.example"})).status_code == 403
+        assert (await client.post(f"{url}/api/v2/silences", content=b"x" * 100_000)).status_code == 413
+        assert (await client.post(f"{url}/api/v2/silences", content=b"[" * 50_000)).status_code == 400
+        assert (await client.delete(f"{url}/api/v2/silence/nothing")).status_code == 404
+
+
+async def _with_token(engine: Any) -> None:
+    free = 'receivers: {otlp: {grpc: null, http: {endpoint: "127.0.0.1:0"}}}\n'
+    text = free + 'server: {endpoint: "127.0.0.1:0", token: long-enough}\n'
+    app = App(config.parse(text, {}, source="test", folder=Path()), engine)
+    await app.start()
+    try:
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            url = f"http://{app.admin.address}/-/reload"
+            assert (await client.post(url)).status_code == 401
+            assert (await client.post(url, headers={"authorization": "Bearer wrong"})).status_code == 401
+            assert (await client.post(url, headers={"authorization": "Bearer long-enough"})).status_code == 200
+    finally:
+        await app.shutdown()
+
+
+def test_who_may_reload_and_silence(running: Any, engine: Any) -> None:
+    """Programs on this machine, no page in a browser, no body without end; with a token only who has it."""
+    asyncio.run(_token(running))
+    asyncio.run(_with_token(engine))

@@ -1,0 +1,30 @@
+"""Every query of docs/metrics.md is PromQL over metrics that the registry or the collector knows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from otel_llm_collector.measure.names import series_name
+from otel_llm_collector.measure.promql.query import parse
+from otel_llm_semconv.metrics import METRICS, OTHER_METRICS
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+ENDINGS = ("_bucket", "_sum", "_count")
+
+
+def test_each_query_can_be_asked() -> None:
+    """It parses, and its metric exists."""
+    known = {
+        series_name(metric.name, metric.unit, metric.instrument)
+        for metric in (*METRICS.values(), *OTHER_METRICS.values())
+    }
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for row in rows:
+        for query in re.findall(r"`([^`]+)`", row.replace("\\|", "|").split(" | ", 1)[1]):
+            parse(query)
+            for name in re.findall(r"\b(?:otel_llm|hw|system|process)_\w+(?=[{\[`,)]|$)", query):
+                base = next((name.removesuffix(one) for one in ENDINGS if name.endswith(one)), name)
+                own = name.startswith(("otel_llm_exporter", "otel_llm_cost_unknown"))
+                assert own or {name, base} & known, name
