@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from otel_llm_collector.measure.names import series_name
+import yaml
+from otel_llm_collector.measure.names import label_name, series_name
 from otel_llm_collector.measure.promql.query import parse
 from otel_llm_semconv.metrics import METRICS, OTHER_METRICS
 
@@ -28,3 +29,19 @@ def test_each_query_can_be_asked() -> None:
                 base = next((name.removesuffix(one) for one in ENDINGS if name.endswith(one)), name)
                 own = name.startswith(("otel_llm_exporter", "otel_llm_cost_unknown"))
                 assert own or {name, base} & known, name
+
+
+def test_the_shipped_rules_ask_for_what_there_is() -> None:
+    """Metrics of the registry in the expressions of `collector/rules` have the names that the registry gives them."""
+    known = {
+        series_name(metric.name, metric.unit, metric.instrument)
+        for metric in (*METRICS.values(), *OTHER_METRICS.values())
+    }
+    labels = {label_name(key) for metric in (*METRICS.values(), *OTHER_METRICS.values()) for key in metric.attributes}
+    own = ("otel_llm_window_", "otel_llm_alert_", "otel_llm_notifications_")
+    for path in sorted((PAGE.parents[1] / "collector" / "rules").glob("*.yaml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for expression in (rule["expr"] for rule in group["rules"]):
+                for name in re.findall(r"(?<![:\w])(?:otel_llm|hw|system|process)_\w+", expression):
+                    base = next((name.removesuffix(one) for one in ENDINGS if name.endswith(one)), name)
+                    assert name.startswith(own) or {name, base} & (known | labels), f"{path.name}: {name}"
