@@ -20,6 +20,11 @@ test: .venv/installed-dev  ## run every check and every test
 native: .venv/installed-dev  ## build the engine in Rust, where cargo is; demo and test do it too
 	@scripts/native
 
+.PHONY: kafka
+kafka: .venv/installed-dev  ## run the tests of the Kafka log against a real broker; needs Java and Maven
+	@scripts/kafka
+	@$(BIN)/python -m pytest tests/backends/test_kafka.py $(ARGS)
+
 test-backends: .venv/installed-dev  ## run the tests against real backends; installs those in .cache (2 GB the first time)
 	@scripts/system-packages
 	@scripts/backends

@@ -82,7 +82,8 @@ class App:
             Signal.METRICS: [lambda payload: incoming.take(payload, time.time_ns() // _NANO_PER_MS)],
         }
         plugins = Plugins(config.processors.plugins, processors(), registry) if config.processors.plugins else None
-        self.intake = Admission(engine, log, series, self.telemetry, books.kept, plugins, observers=observers)
+        on_kept = _nobody if log.shared else books.kept  # of a shared log it may be another collector's to send
+        self.intake = Admission(engine, log, series, self.telemetry, on_kept, plugins, observers=observers)
         self.receivers: dict[str, OtlpGrpcReceiver | OtlpHttpReceiver] = {}
         if config.receivers.otlp.grpc is not None:
             self.receivers["OTLP/gRPC"] = OtlpGrpcReceiver(config.receivers.otlp.grpc, self.intake)
@@ -119,6 +120,10 @@ class App:
 
     def _details(self) -> dict[str, Any]:
         return {"listening": self.addresses(), "exporters": self.readers.details()}
+
+
+def _nobody(signal: Signal, items: int) -> None:
+    """Nobody counts what a shared log keeps before it is read."""
 
 
 def _names(registry: CollectorRegistry) -> set[str]:

@@ -21,6 +21,7 @@ from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
 from otel_llm_collector.deliver.phoenix import Phoenix, PhoenixSettings
 from otel_llm_collector.errors import StartError
 from otel_llm_collector.log.disk import DiskHistory, DiskLog, DiskLogConfig
+from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 from otel_llm_collector.processing import GROUP, Processor
 
@@ -84,6 +85,7 @@ def notifiers() -> dict[str, NotifierKind]:
 LOGS: dict[str, LogKind] = {
     "memory": LogKind(MemoryLogConfig, MemoryLog),
     "disk": LogKind(DiskLogConfig, DiskLog, DiskHistory),
+    "kafka": LogKind(KafkaLogConfig, KafkaLog),
 }
 
 # type -> what loads it; filled by `processors` from the installed packages

@@ -191,3 +191,14 @@ MAX_QUERY_FIELDS = 1000
 
 # reject: a query that makes a longer label value than this fails
 MAX_QUERY_LABEL_CHARS = 65_536
+# split: a request becomes several Kafka messages below this size, which brokers allow by default
+KAFKA_MESSAGE_BYTES = 1_000_000
+
+# pause: what a reader of the Kafka log has read ahead of its destination
+KAFKA_READ_AHEAD_BYTES = 8 * MIB
+
+# retry later: senders are told to come again when the brokers have not taken their request after this many seconds
+KAFKA_SECONDS = 10.0
+
+# read on: messages taken at one time when records of the Kafka log are fetched again
+KAFKA_FETCH_MESSAGES = 64

@@ -113,6 +113,7 @@ class _Past:
     """Part of a log that only reads, as a reader sees a log."""
 
     durable = False
+    shared = False
 
     def __init__(self, history: History, part: Range) -> None:
         self._history = history

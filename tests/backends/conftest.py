@@ -128,7 +128,7 @@ class Collector:
         document = {"receivers": {"otlp": otlp}, "server": server, "exporters": exporters, **sections}
         self._config = config.parse(yaml.safe_dump(document), os.environ, source="test", folder=folder)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.app: Any = None
 
     def __enter__(self) -> Self:
@@ -254,6 +254,7 @@ class Tools:
     call = staticmethod(call)
     running = staticmethod(running)
     listening = staticmethod(listening)
+    started = staticmethod(started)
     Collector = Collector
     Trace = Trace
 

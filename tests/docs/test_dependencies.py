@@ -103,7 +103,7 @@ def owners_of(module: str, owners: object) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("collector/otel_llm_collector", ["dependencies", "collector"]),
+        ("collector/otel_llm_collector", ["dependencies", "collector", "kafka"]),
         ("semconv/otel_llm_semconv", ["collector"]),  # the registry's reader, not its constants
         ("otel_llm", ["dependencies", "fastapi", "openai", "collector", "demo"]),
         ("examples", ["dependencies", "collector", "demo", "real-model"]),
@@ -117,7 +117,7 @@ def test_imports_are_declared(folder: str, extras: list[str]) -> None:
 
 def test_declared_packages_are_used() -> None:
     """Every package of the SDK, the collector and the demo is imported by name, or known to be loaded otherwise."""
-    declared = names("dependencies", "fastapi", "openai", "gpu", "collector", "demo")
+    declared = names("dependencies", "fastapi", "openai", "gpu", "collector", "demo", "kafka")
     assert declared - imported("otel_llm", "collector", "semconv", "examples") == LOADED_BY_NAME
 
 

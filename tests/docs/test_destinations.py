@@ -1,4 +1,4 @@
-"""docs/destinations has a page for each destination, and each page the options as the code declares them.
+"""docs/destinations has a page for each destination and docs/log.md each log, with options as the code declares them.
 
 `python tests/docs/test_destinations.py` writes the tables.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from otel_llm_collector.components import EXPORTERS
+from otel_llm_collector.components import EXPORTERS, LOGS
 from otel_llm_collector.deliver.profile import shipped_profiles
 from otel_llm_collector.deliver.settings import DestinationSettings, NetworkSettings, ScoredSettings
 from pydantic import BaseModel
@@ -68,6 +68,7 @@ def _default(field: Any) -> str:
 def pages() -> dict[Path, list[tuple[str, type[BaseModel]]]]:
     """Each page with the tables it has to have."""
     found: dict[Path, list[tuple[str, type[BaseModel]]]] = {FOLDER / "README.md": list(SHARED.items())}
+    found[FOLDER.parent / "log.md"] = [(name, log.config) for name, log in LOGS.items()]
     for name, component in EXPORTERS.items():
         found[FOLDER / f"{name}.md"] = [(name, component.config)]
     return found

@@ -188,6 +188,8 @@ class Reader:
     def _begun(self, record: Record) -> None:
         """A record was read."""
         self._count_lost()
+        if self._log.shared:  # only now is it this collector's to send
+            self._books.found(self._name, record.signal, record.items)
         self._progress.begin(record.offset, record.appended_at, len(record.payload))
         if self._assembler is not None:
             self._assembler.hear(record)
@@ -283,6 +285,8 @@ class Reader:
 
     def _count_lost(self) -> None:
         for signal, items in self._log.take_lost(self._name).items():
+            if self._log.shared:
+                self._books.found(self._name, signal, items)
             self._books.lost(self._name, signal, items, "log_overflow")
 
 

@@ -119,6 +119,7 @@ class DiskLog:
     """See the module. All of it runs on one event loop; SQLite runs in three threads of its own."""
 
     durable = True
+    shared = False
 
     def __init__(self, config: DiskLogConfig, readers: Iterable[str], clock: Callable[[], float] | None = None) -> None:
         self._config = config

@@ -45,6 +45,7 @@ class MemoryLog:
     """See the module. All of it runs on one event loop."""
 
     durable = False
+    shared = False
 
     def __init__(self, config: MemoryLogConfig, readers: Iterable[str], clock: Callable[[], float] = time.time) -> None:
         self._max_bytes = config.max_bytes

@@ -11,6 +11,7 @@ import otel_llm_collector
 import pytest
 from otel_llm_collector.components import EXPORTERS, LOGS
 from otel_llm_collector.contract import Signal
+from otel_llm_collector.fakes import KafkaCluster
 from otel_llm_collector.pipeline import STAGES
 from pydantic import BaseModel
 
@@ -85,11 +86,20 @@ def test_a_destination_lives_as_the_contract_says(name: str, tmp_path: Path) -> 
     asyncio.run(life())
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[KafkaCluster]:
+    """Librdkafka's own Kafka, on loopback."""
+    cluster = KafkaCluster()
+    yield cluster
+    cluster.close()
+
+
 @pytest.mark.parametrize("name", LOGS)
-def test_a_log_lives_as_the_contract_says(name: str, tmp_path: Path) -> None:
+def test_a_log_lives_as_the_contract_says(name: str, tmp_path: Path, cluster: KafkaCluster) -> None:
     """Shutdown twice and without a start; what was appended is read, and reading ends after the seal."""
     component = LOGS[name]
-    options: dict[str, Any] = {"kind": name} | ({"path": str(tmp_path)} if name == "disk" else {})
+    required: dict[str, Any] = {"disk": {"path": str(tmp_path)}, "kafka": {"brokers": cluster.brokers}}
+    options = {"kind": name, **required.get(name, {})}
 
     async def life() -> None:
         never_started = component.build(component.config.model_validate(options), ["r"])

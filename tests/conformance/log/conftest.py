@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from otel_llm_collector.contract import Record, Signal
+from otel_llm_collector.fakes import KafkaCluster
 from otel_llm_collector.log.disk import DiskLog, DiskLogConfig
+from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 
 
@@ -26,9 +29,9 @@ class Bench:
         return offset
 
     async def next(self, reader: str) -> Record:
-        """The next record of `reader`; fails when none comes within 5 s."""
+        """The next record of `reader`; fails when none comes within 10 s."""
         stream = self._streams.setdefault(reader, self.log.read(reader))
-        return await asyncio.wait_for(anext(stream), 5)
+        return await asyncio.wait_for(anext(stream), 10)
 
     async def texts(self, reader: str, count: int) -> list[str]:
         return [(await self.next(reader)).payload.decode() for _ in range(count)]
@@ -59,9 +62,39 @@ def disk(tmp_path: Path) -> Opener:
     return open_disk
 
 
-@pytest.fixture(params=["memory", "disk"])
-def open_log(request: pytest.FixtureRequest, disk: Opener) -> Opener:
-    """Opens a log of each kind with readers `a` and `b`; `max_bytes` bounds it."""
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """Librdkafka's own Kafka, on loopback."""
+    pytest.importorskip("confluent_kafka", reason="pip install 'otel-llm[kafka]' gives it")
+    cluster = KafkaCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def kafka(cluster: Any) -> Opener:
+    """Opens a log in Kafka with topics of its own, unless `prefix` names those of another."""
+
+    @asynccontextmanager
+    async def open_kafka(*readers: str, prefix: str = "", **config: Any) -> AsyncIterator[Bench]:
+        prefix = prefix or uuid.uuid4().hex
+        topics = {signal.value: f"{prefix}-{signal}" for signal in Signal}
+        settings = KafkaLogConfig.model_validate(
+            {"brokers": cluster.brokers, "topics": topics, "group": prefix, **config}
+        )
+        bench = Bench(KafkaLog(settings, readers or ("a", "b")))
+        await bench.log.start()
+        try:
+            yield bench
+        finally:
+            await bench.close()
+
+    return open_kafka
+
+
+@pytest.fixture
+def memory() -> Opener:
+    """Opens a log in memory."""
 
     @asynccontextmanager
     async def open_memory(*readers: str, **config: Any) -> AsyncIterator[Bench]:
@@ -72,4 +105,18 @@ def open_log(request: pytest.FixtureRequest, disk: Opener) -> Opener:
         finally:
             await bench.close()
 
-    return disk if request.param == "disk" else open_memory
+    return open_memory
+
+
+@pytest.fixture(params=["memory", "disk"])
+def open_own_log(request: pytest.FixtureRequest) -> Opener:
+    """Opens a log that is one collector's own: it knows its bound and what waits in it. Readers `a` and `b`."""
+    opener: Opener = request.getfixturevalue(request.param)
+    return opener
+
+
+@pytest.fixture(params=["memory", "disk", "kafka"])
+def open_log(request: pytest.FixtureRequest) -> Opener:
+    """Opens a log of each kind with readers `a` and `b`."""
+    opener: Opener = request.getfixturevalue(request.param)
+    return opener
