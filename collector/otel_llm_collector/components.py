@@ -14,11 +14,14 @@ from otel_llm_collector.alert.grouping import GroupingSettings, Messenger
 from otel_llm_collector.contract import Destination, History, Log
 from otel_llm_collector.deliver.debug import Debug, DebugSettings
 from otel_llm_collector.deliver.file import File, FileSettings
+from otel_llm_collector.deliver.langfuse import Langfuse, LangfuseSettings
 from otel_llm_collector.deliver.mlflow import Mlflow, MlflowSettings
 from otel_llm_collector.deliver.opik import Opik, OpikSettings
 from otel_llm_collector.deliver.otlp_grpc import OtlpGrpc, OtlpGrpcSettings
 from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
 from otel_llm_collector.deliver.phoenix import Phoenix, PhoenixSettings
+from otel_llm_collector.deliver.prometheus_remote_write import PrometheusRemoteWrite, PrometheusRemoteWriteSettings
+from otel_llm_collector.deliver.wandb import Wandb, WandbSettings
 from otel_llm_collector.errors import StartError
 from otel_llm_collector.log.disk import DiskHistory, DiskLog, DiskLogConfig
 from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
@@ -49,11 +52,14 @@ class LogKind:
 EXPORTERS: dict[str, Exporter] = {
     "debug": Exporter(DebugSettings, Debug),
     "file": Exporter(FileSettings, File),
+    "langfuse": Exporter(LangfuseSettings, Langfuse),
     "mlflow": Exporter(MlflowSettings, Mlflow),
     "opik": Exporter(OpikSettings, Opik),
     "otlp_grpc": Exporter(OtlpGrpcSettings, OtlpGrpc),
     "otlp_http": Exporter(OtlpHttpSettings, OtlpHttp),
     "phoenix": Exporter(PhoenixSettings, Phoenix),
+    "prometheus_remote_write": Exporter(PrometheusRemoteWriteSettings, PrometheusRemoteWrite),
+    "wandb": Exporter(WandbSettings, Wandb),
 }
 
 

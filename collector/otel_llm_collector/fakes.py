@@ -11,6 +11,7 @@ production: nothing here bounds memory.
 from __future__ import annotations
 
 import asyncio
+import base64
 import ctypes
 import gzip
 import json
@@ -352,3 +353,77 @@ class KafkaCluster:
         """End it."""
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         self._library.rd_kafka_destroy(self._client)
+
+
+class FakeLangfuse(FakeServer):
+    """Langfuse's OTLP intake and scores.
+
+    After langfuse/langfuse 6275144 (4.16.0) and its documentation: Basic authentication, a whole request refused for
+    one bad id, scores that replace those of their id.
+    """
+
+    def __init__(self, public_key: str, secret_key: str) -> None:
+        super().__init__()
+        self._expected = "Basic " + base64.b64encode(f"{public_key}:{secret_key}".encode()).decode()
+        self.spans: list[Any] = []
+        self.scores: dict[str, dict[str, Any]] = {}
+
+    def answer(self, request: Request) -> tuple[int, Any]:
+        """See the class."""
+        if request.headers.get("authorization") != self._expected:
+            raise Refused(401, "Invalid credentials. Confirm that you've configured the correct host.")
+        if request.method != "POST":
+            raise Refused(405, "Method not allowed")
+        if request.path == "/api/public/otel/v1/traces":
+            spans = otlp_spans(request)
+            if any(len(span.trace_id) != 16 or len(span.span_id) != 8 for span in spans):  # noqa: PLR2004 - OTLP's
+                raise Refused(400, "Invalid trace or span id")
+            self.spans += spans
+            return 200, {}
+        if request.path == "/api/public/scores":
+            score = request.document()
+            known = {"id", "name", "value", "dataType", "comment", "traceId", "observationId", "sessionId"}
+            targets = {"traceId", "sessionId"} & set(score)
+            if not set(score) <= known or not score.get("name") or len(targets) != 1:
+                raise Refused(400, f"Invalid request data: {score}")
+            numeric = isinstance(score.get("value"), (int, float))
+            if numeric != (score.get("dataType") == "NUMERIC"):
+                raise Refused(400, "value does not fit dataType")
+            self.scores[score["id"]] = score
+            return 200, {"id": score["id"]}
+        raise Refused(404, f"no {request.path}")
+
+
+class FakeWeave(FakeServer):
+    """W&B Weave's OTLP intake, after W&B's documentation: protobuf only, key and project required."""
+
+    def __init__(self, api_key: str) -> None:
+        super().__init__()
+        self._api_key = api_key
+        self.spans: dict[tuple[str, str], list[Any]] = {}  # by entity and project
+
+    def answer(self, request: Request) -> tuple[int, Any]:
+        """See the class."""
+        if (request.method, request.path) not in {("POST", "/agents/otel/v1/traces"), ("POST", "/otel/v1/traces")}:
+            raise Refused(404, f"no {request.method} {request.path}")
+        if request.headers.get("wandb-api-key") != self._api_key:
+            raise Refused(401, "Unauthorized")
+        otlp_spans(request)
+        for level in ExportTraceServiceRequest.FromString(request.body).resource_spans:
+            values = {one.key: one.value.string_value for one in level.resource.attributes}
+            if not values.get("wandb.entity") or not values.get("wandb.project"):
+                raise Refused(400, "wandb.entity and wandb.project are required")
+            found = self.spans.setdefault((values["wandb.entity"], values["wandb.project"]), [])
+            found += [span for scope in level.scope_spans for span in scope.spans]
+        return 200, None
+
+
+def otlp_spans(request: Request) -> list[Any]:
+    """The spans of an OTLP request in protobuf."""
+    if request.headers.get("content-type") != "application/x-protobuf":
+        raise Refused(415, "send application/x-protobuf")
+    try:
+        message = ExportTraceServiceRequest.FromString(request.body)
+    except DecodeError as error:
+        raise Refused(400, "not an OTLP request") from error
+    return [span for level in message.resource_spans for scope in level.scope_spans for span in scope.spans]

@@ -202,3 +202,6 @@ KAFKA_SECONDS = 10.0
 
 # read on: messages taken at one time when records of the Kafka log are fetched again
 KAFKA_FETCH_MESSAGES = 64
+
+# begin again: series of deltas whose totals are remembered for remote write; one that is forgotten begins at 0
+MAX_DELTA_SERIES = 100_000

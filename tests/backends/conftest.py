@@ -172,7 +172,7 @@ class Collector:
 
     def details(self) -> Any:
         """What /health/detailed says of the destinations."""
-        url = self.app.addresses()["metrics, health, alerts"]
+        url = f"http://{self.app.admin.address}"
         return call("GET", f"{url}/health/detailed")["exporters"]
 
     def settled(self, *names: str) -> bool:

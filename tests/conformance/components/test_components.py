@@ -19,11 +19,14 @@ from pydantic import BaseModel
 REQUIRED: dict[str, dict[str, str]] = {
     "debug": {},
     "file": {"path": "."},
+    "langfuse": {"endpoint": "http://127.0.0.1:9"},
     "mlflow": {"endpoint": "http://127.0.0.1:9"},
     "opik": {"endpoint": "http://127.0.0.1:9"},
     "otlp_grpc": {"endpoint": "127.0.0.1:9"},
     "otlp_http": {"endpoint": "http://127.0.0.1:9"},
     "phoenix": {"endpoint": "http://127.0.0.1:9"},
+    "prometheus_remote_write": {"endpoint": "http://127.0.0.1:9/api/v1/write"},
+    "wandb": {"api_key": "k", "entity": "e", "project": "p"},
 }
 
 

@@ -23,7 +23,7 @@ from otel_llm_collector.deliver.books import Books
 from otel_llm_collector.deliver.opik import opik_id
 from otel_llm_collector.deliver.reader import Reader
 from otel_llm_collector.deliver.scores import EVENT
-from otel_llm_collector.fakes import FakeOpik
+from otel_llm_collector.fakes import FakeLangfuse, FakeOpik, FakeWeave
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 from otel_llm_collector.receive.otlp_json import to_protobuf
 from otel_llm_collector.testing import HttpSink
@@ -206,6 +206,51 @@ def test_opik_scores_wait_for_their_trace_and_not_for_ever() -> None:
                 await delivery.settle()
                 assert delivery.value("otelcol_exporter_sent_log_records_total") == 1
                 assert delivery.value("otel_llm_exporter_dropped_log_records_total", reason="partial_success") == 1
+
+    asyncio.run(run())
+
+
+def test_langfuse_gets_traces_with_our_price_and_scores_once() -> None:
+    """Keys as Basic authentication, price and session in its spellings, a repeated score replaced by the second."""
+
+    async def run() -> None:
+        async with FakeLangfuse("pk", "sk") as langfuse:
+            options = {"type": "langfuse", "endpoint": f"http://{langfuse.address}"}
+            async with delivering(**options, public_key="pk", secret_key="sk") as delivery:
+                request = trace(6, **{"otel_llm.cost.total": 0.5, "otel_llm.cost.input": 0.2})
+                await delivery.put(Signal.TRACES, request, 2)
+                for one in (score(request, 1), score(request, 1), score(request, None, "whole")):
+                    await delivery.put(Signal.LOGS, one)
+                await delivery.settle()
+                assert delivery.value("otelcol_exporter_sent_log_records_total") == 3
+            root, call = langfuse.spans
+            values = {one.key: one.value for one in call.attributes}
+            assert values["gen_ai.usage.cost"].double_value == 0.5
+            assert json.loads(values["langfuse.observation.cost_details"].string_value) == {"input": 0.2, "total": 0.5}
+            assert {one.key: one.value.string_value for one in root.attributes} == {"session.id": "c-1"}
+            kept = {one["name"]: one for one in langfuse.scores.values()}
+            assert set(kept) == {"helpful", "whole"}
+            assert kept["helpful"]["observationId"] == call.span_id.hex()
+            assert "observationId" not in kept["whole"]
+
+    asyncio.run(run())
+
+
+def test_weave_finds_project_and_thread() -> None:
+    """Entity and project are on the resource, the key in its header, the conversation is the thread."""
+
+    async def run() -> None:
+        async with FakeWeave("k") as weave:
+            endpoint = f"http://{weave.address}/agents/otel"
+            options = {"type": "wandb", "endpoint": endpoint, "api_key": "k", "entity": "team", "project": "rag"}
+            async with delivering(**options) as delivery:
+                await delivery.put(Signal.TRACES, trace(7), 2)
+                await delivery.settle()
+            spans = weave.spans["team", "rag"]
+            threads = [
+                {one.key: one.value.string_value for one in span.attributes}["wandb.thread_id"] for span in spans
+            ]
+            assert threads == ["c-1", "c-1"]
 
     asyncio.run(run())
 
