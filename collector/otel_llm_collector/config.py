@@ -44,8 +44,10 @@ groups:
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _MAX_SEEN_CHARS = 80
+_MAX_SECRET_CHARS = 64 * 1024
 _SECRET_NAMES = re.compile(r"key|token|secret|password|authorization|headers|urls", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*?))?\}|\$\$")
+_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*?))?\}|\$\{file:([^}]+)\}|\$\$")
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 
 
 class OtlpConfig(BaseModel):
@@ -138,7 +140,7 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
     if not isinstance(document, dict):
         right = "write a mapping of " + ", ".join(_Sections.model_fields)
         raise ConfigError(source, [Problem("file", "is not a mapping", _short(document), right)])
-    document = _expand(document, environment, "", problems)
+    document = _expand(document, environment, "", reading)
 
     sections = _validate(_Sections, document, "", reading) or _Sections()
     _check_plugins(sections.processors, problems)
@@ -301,31 +303,46 @@ def _description(model: type[BaseModel], location: tuple[Any, ...]) -> str:
     return "see the documentation of this section"
 
 
-def _expand(value: Any, environment: Mapping[str, str], path: str, problems: list[Problem]) -> Any:
-    """`value` with every `${env:VAR:-default}` replaced; `$$` is a plain `$`.
+def _expand(value: Any, environment: Mapping[str, str], path: str, reading: _Reading) -> Any:
+    """`value` with every `${env:VAR:-default}` and `${file:PATH}` replaced; `$$` is a plain `$`.
 
     Only scalars that YAML has already read are touched, so a variable cannot add keys; the settings classes read
     numbers and booleans from text.
     """
     if isinstance(value, dict):
-        return {key: _expand(one, environment, f"{path}.{key}".strip("."), problems) for key, one in value.items()}
+        return {key: _expand(one, environment, f"{path}.{key}".strip("."), reading) for key, one in value.items()}
     if isinstance(value, list):
-        return [_expand(one, environment, f"{path}[{index}]", problems) for index, one in enumerate(value)]
+        return [_expand(one, environment, f"{path}[{index}]", reading) for index, one in enumerate(value)]
     if not isinstance(value, str) or "$" not in value:
         return value
 
     def replacement(match: re.Match[str]) -> str:
-        name, default = match.group(1), match.group(2)
+        name, default, file = match.groups()
+        if file is not None:
+            return _secret_file(reading, file, path)
         if name is None:
             return "$"
         found = environment.get(name, default)
         if found is None:
             right = f"set {name}, or give a default: ${{env:{name}:-...}}"
-            problems.append(Problem(path, "names an environment variable that is not set", f"${{env:{name}}}", right))
+            seen = f"${{env:{name}}}"
+            reading.problems.append(Problem(path, "names an environment variable that is not set", seen, right))
             return ""
         return found
 
     return _VARIABLE.sub(replacement, value)
+
+
+def _secret_file(reading: _Reading, file: str, path: str) -> str:
+    """What a file holds, without white space around it; a relative path starts at the configuration's folder."""
+    try:
+        with (reading.folder / file).open(encoding="utf-8") as opened:
+            return opened.read(_MAX_SECRET_CHARS).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        right = f"name a file that can be read ({why}); relative paths start at the folder of the configuration"
+        reading.problems.append(Problem(path, "names a file that cannot be read", f"${{file:{file}}}", right))
+        return ""
 
 
 def _short(value: object) -> str:
@@ -333,7 +350,7 @@ def _short(value: object) -> str:
         return "a value that is not shown"
     if isinstance(value, (dict, list)):
         return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = _CREDENTIALS.sub("://***@", repr(value) if isinstance(value, str) else str(value))
     return text if len(text) <= _MAX_SEEN_CHARS else text[: _MAX_SEEN_CHARS - 1] + "…"
 
 

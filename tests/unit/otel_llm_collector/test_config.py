@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from otel_llm_collector import config
@@ -78,3 +79,38 @@ def test_relative_paths_start_at_the_folder_of_the_file() -> None:
     assert loaded.exporters["a"].tls.ca_file == Path("/etc/otel/ca")
     loaded = config.parse("log: {kind: disk}", {}, source="test", folder=Path("/etc/otel"))
     assert loaded.log.path == Path("/etc/otel/data/log")  # type: ignore[attr-defined]
+
+
+def test_secrets_come_from_files_and_are_not_shown(tmp_path: Path) -> None:
+    """`${file:…}` gives what stands in a file, its newline cut off; a file that is missing is told by its name only."""
+    (tmp_path / "token").write_text("s3cret-token\n")
+    entry = '{type: otlp_http, endpoint: "http://a:1", headers: {authorization: "Bearer ${file:token}"}}'
+    loaded = config.parse(f"exporters: {{a: {entry}}}", {}, source="test", folder=tmp_path)
+    settings: Any = loaded.exporters["a"]
+    assert settings.headers["authorization"].get_secret_value() == "Bearer s3cret-token"
+    assert "s3cret" not in repr(loaded)
+    with pytest.raises(ConfigError, match=r"names a file that cannot be read .*\$\{file:missing\}"):
+        config.parse('server: {endpoint: "${file:missing}"}', {}, source="test", folder=tmp_path)
+
+
+def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
+    """Names and passwords belong into headers; the sentence that says so does not repeat them."""
+    entry = '{type: otlp_http, endpoint: "http://user:hunter2@a:1"}'
+    with pytest.raises(ConfigError, match="put them into headers") as caught:
+        config.parse(f"exporters: {{a: {entry}}}", {}, source="test", folder=Path())
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["opik", "langfuse", "wandb", "phoenix", "mlflow"])
+def test_keys_of_backends_are_never_shown(name: str) -> None:
+    """Neither the loaded configuration nor a mistake beside a key shows the key."""
+    needed = {"wandb": "entity: e, project: p, api_key: hunter2-key", "langfuse": "secret_key: hunter2-key"}
+    key = needed.get(name, "token: hunter2-key" if name == "mlflow" else "api_key: hunter2-key")
+    entry = f'{{type: {name}, endpoint: "http://a:1", {key}}}'
+    loaded = config.parse(f"exporters: {{a: {entry}}}", {}, source="test", folder=Path())
+    settings: Any = loaded.exporters["a"]
+    assert "hunter2" not in repr(loaded) + settings.model_dump_json()
+    assert settings.said("refused hunter2-key") == "refused ***"
+    with pytest.raises(ConfigError) as caught:
+        config.parse(f"exporters: {{a: {entry[:-1]}, nosuch: 1}}}}", {}, source="test", folder=Path())
+    assert "hunter2" not in str(caught.value)
