@@ -16,6 +16,7 @@ from openai_scenarios import run
 from opentelemetry._logs import set_logger_provider
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
+from opentelemetry.sdk._events import EventLoggerProvider
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from otlp import provider
@@ -23,5 +24,5 @@ from otlp import provider
 logs = LoggerProvider()
 logs.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter()))
 set_logger_provider(logs)
-OpenAIInstrumentor().instrument(tracer_provider=provider(), logger_provider=logs)
+OpenAIInstrumentor().instrument(tracer_provider=provider(), event_logger_provider=EventLoggerProvider(logs))
 run()

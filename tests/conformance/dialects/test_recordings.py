@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from otel_llm_collector.contract import Outcome, Signal
@@ -277,6 +278,28 @@ def test_what_is_compared_with_says_enough(scenario: str) -> None:
         assert found["call"][1]["cache read tokens"] > 0
 
 
+@pytest.mark.parametrize("scenario", ["chat", "tools", "cached_reasoning"])
+def test_message_events_of_1_36_say_what_the_span_does_not(scenario: str) -> None:
+    """Put together by span, the log events of the old instrumentation are the messages of the current one's spans."""
+    document = json.loads((DATA / "otel_openai_v2" / f"{scenario}.json").read_text())
+    request, _ = to_protobuf(Signal.LOGS, json.dumps(document["logs"]).encode())
+    outcome = load_engine({"OTEL_LLM_ENGINE": "pure"}).process(Signal.LOGS, request)
+    by_span: dict[bytes, dict[str, list[Any]]] = {}
+    levels = ExportLogsServiceRequest.FromString(outcome.payload).resource_logs
+    for record in (record for one in levels for scope in one.scope_logs for record in scope.log_records):
+        said = by_span.setdefault(record.span_id, {})
+        for one in record.attributes:
+            if one.key.endswith(".messages"):
+                said.setdefault(one.key, []).extend(_message(it) for it in json.loads(one.value.string_value))
+    calls = spans(processed("otel_openai_v2", scenario).payload)
+    theirs = groups(spans(processed("otel_openai", scenario).payload))["call"]
+    assert len(calls) == len(theirs)
+    for call, expected in zip(calls, theirs, strict=True):
+        said = by_span[call[_ID]]
+        assert said["gen_ai.input.messages"] == expected["input messages"]
+        assert said["gen_ai.output.messages"] == expected["output messages"]
+
+
 # What people, models and tools wrote in the scenarios.
 WRITTEN = [
     b"Which port does OTLP", b"Over HTTP the default port", b"What does a span describe", b"describes one operation",
@@ -333,7 +356,16 @@ own attributes. **absent**: the library's spans do not say it. An empty cell: no
 it. Cost is always the collector's own.
 """,
     ]
-    for dialect in dict.fromkeys(about(library)["dialect"] for library in libraries):
+    dialects = list(dict.fromkeys(about(library)["dialect"] for library in libraries))
+    lines.append("\n| concept | " + " | ".join(dialects) + " |\n" + "|---" * (len(dialects) + 1) + "|\n")
+    for concept in CONCEPTS:
+        cells = [
+            _best({_cell(library, concept) for library in libraries if about(library)["dialect"] == dialect})
+            for dialect in dialects
+        ]
+        if any(cells) and concept != "cost":
+            lines.append(f"| {concept} | " + " | ".join(cells) + " |\n")
+    for dialect in dialects:
         of_dialect = [library for library in libraries if about(library)["dialect"] == dialect]
         lines.append(f"\n## {dialect}\n\n")
         for library in of_dialect:
@@ -356,6 +388,11 @@ it. Cost is always the collector's own.
         if reasons:
             lines.append("\nWhat is missing or differs, and why:\n\n" + "".join(sorted(reasons)))
     return "".join(lines)
+
+
+def _best(cells: set[str]) -> str:
+    """What a dialect's libraries carry together."""
+    return next((word for word in ("derived", "carried", "absent") if any(word in cell for cell in cells)), "")
 
 
 def _cell(library: str, concept: str) -> str:
