@@ -212,6 +212,9 @@ class _Reading:
             except NotConvertibleError as error:
                 self.problem(error.reason, source["key"] or rule["to"])
                 continue
+            except RecursionError:  # nested as deep as JSON's reader allows, too deep for what walks it
+                self.problem("too_deep", source["key"] or rule["to"])
+                continue
             if result is None or result in ("", []):
                 continue
             parts = source["fields"].values() if source["kind"] == "object" else [source]

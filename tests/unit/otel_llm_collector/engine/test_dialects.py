@@ -241,3 +241,19 @@ def test_a_message_event_says_its_message_in_current_words(named: bool) -> None:
 def test_other_log_events_are_left_alone() -> None:
     """An event that is no message of 1.36 gets nothing."""
     assert set(logged("my.event", {"content": "Hi"})) == {"gen_ai.system"}
+
+
+@pytest.mark.parametrize("depth", [100, 400, 700, 900, 950, 975, 985, 990, 5000])
+@pytest.mark.parametrize("opening", ["[", '{"a":', '{"json_schema":', '{"message":', '{"messages":['])
+def test_json_nested_as_deep_as_can_be(depth: int, opening: str) -> None:
+    """Whatever depth JSON's reader takes or refuses: the span comes out with what it had."""
+    closing = {"[": "]", "{": "}"}
+    value = opening * depth + "1" + "".join(closing[one] for one in reversed(opening) if one in closing) * depth
+    for attributes in (
+        {"openinference.span.kind": "LLM", "llm.token_count.prompt": 1, "llm.tools.0.tool.json_schema": value},
+        {"langfuse.observation.type": "generation", "langfuse.observation.input": value},
+        {"mlflow.spanType": '"TOOL"', "mlflow.spanInputs": value, "mlflow.spanOutputs": value},
+        {"langsmith.span.kind": "retriever", "gen_ai.prompt": value, "gen_ai.completion": value},
+    ):
+        out, _ = processed(attributes)
+        assert attributes.items() <= out.items()
