@@ -52,7 +52,7 @@ def test_recorded_agents_arrive_in_one_language_and_count_once() -> None:
     (kept, plain), exposed = asyncio.run(run())
     assert {"gen_ai.input.messages", "llm.token_count.prompt", "ai.prompt.messages", "otel_llm.cost.total"} <= kept
     assert "gen_ai.input.messages" in plain
-    originals = ("llm.token_count", "llm.input_messages", "ai.usage", "otel_llm")
+    originals = ("llm.token_count", "llm.output_messages", "ai.usage", "otel_llm")
     assert not [key for key in plain if key.startswith(originals)]
     # 70 in each trace, whatever its agents and layers repeat.
     assert total(exposed, "otel_llm_tokens_total{", 'gen_ai_token_type="input"') == 140
