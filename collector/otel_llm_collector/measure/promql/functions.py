@@ -13,7 +13,7 @@ from otel_llm_collector.measure.promql import label_functions, native_over_time,
 from otel_llm_collector.measure.promql.block import Block, empty, refuse_twins, without_name
 from otel_llm_collector.measure.promql.native import NativeHistogram, variance
 from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Labels
-from otel_llm_collector.measure.promql.syntax import Call, Expr, Selector, When, bare
+from otel_llm_collector.measure.promql.syntax import Call, Expr, Selector, bare
 from otel_llm_collector.measure.promql.windows import bunches, windows
 
 if TYPE_CHECKING:
@@ -177,9 +177,14 @@ def _vector(evaluator: Evaluator, call: Call) -> Block:
 def _timestamp(evaluator: Evaluator, call: Call) -> Block:
     argument = bare(call.arguments[0])
     if isinstance(argument, Selector):
-        if argument.when.fixed is not None:  # Prometheus does not look at an offset beside `@` here, so neither do we
-            argument = replace(argument, when=When(fixed=argument.when.fixed))
+        when = argument.when
+        if when.fixed is not None:
+            # Beside `@` Prometheus reads at that moment whatever the offset, from samples fetched with the offset.
+            argument = replace(argument, when=replace(when, offset_ms=max(when.offset_ms, 0)))
         block, times = evaluator.last_samples(argument)
+        if when.fixed is not None:
+            oldest = evaluator.moments(replace(when, offset_ms=0)) - evaluator.options.lookback_ms
+            block.present = block.present & (times > oldest)
         values = times / 1000
     else:
         block = evaluator.vector(argument)
