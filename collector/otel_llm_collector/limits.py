@@ -119,7 +119,7 @@ MAX_HELD_BYTES = 256 * MIB
 MERGE_BYTES = MIB
 MERGE_RECORDS = 512
 
-# wait for company: a small request, so long in seconds, while another one of its destination is under way
+# wait for company: a small request, so long in seconds, when another one of its destination is under way or just went
 MERGE_SECONDS = 0.05
 
 # forget the oldest: verdicts remembered for spans that come late; forgotten, they are judged as a trace of their own

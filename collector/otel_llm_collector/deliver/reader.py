@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
@@ -104,8 +105,10 @@ class Reader:
         self._under_way: dict[asyncio.Task[None], Entry] = {}
         merge = min(settings.merge_bytes, settings.max_request_bytes) if self._assembler is None else 0
         self._sending = 0  # slots that are used
+        self._clock = timing.clock
+        self._sent_at = -math.inf  # when a request was last begun
         self._source = Source(
-            name, log, self._signals, books, self._begun, self._finish, merge, lambda: self._sending > 0, timing.sleep
+            name, log, self._signals, books, self._begun, self._finish, merge, self._busy, timing.sleep
         )
         self._taken: Entry | None = None  # a record that waits for a slot
         self._main: asyncio.Task[None] | None = None
@@ -210,12 +213,17 @@ class Reader:
 
         self._begin(self._handle(self._deliver, parcel, batch.entry, done), batch.entry)
 
+    def _busy(self) -> bool:
+        """Whether a request is under way, or one was sent a moment ago."""
+        return self._sending > 0 or self._clock() - self._sent_at < limits.MERGE_SECONDS
+
     def _launch(self, parcel: Parcel, entry: Entry, done: Callable[[], Awaitable[None]]) -> None:
         """Send a parcel of whole traces; it has a slot."""
         self._begin(self._handle(self._deliver_chosen, parcel, entry, done), entry)
 
     def _begin(self, work: Coroutine[None, None, None], entry: Entry) -> None:
         self._sending += 1
+        self._sent_at = self._clock()
         task = asyncio.create_task(work)
         self._under_way[task] = entry
         task.add_done_callback(self._under_way.pop)

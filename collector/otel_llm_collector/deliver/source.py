@@ -1,7 +1,7 @@
 """Taking records from the log for one destination; when it is behind, several small ones as one request.
 
 OTLP requests of one signal, one after the other, are an OTLP request: putting them together costs a copy. A reader
-with nothing under way sends a request as it came. One that is busy waits a moment for company, and one that is behind
+that was idle sends a request as it came. One that is busy waits a moment for company, and one that is behind
 catches up in fewer, larger requests.
 """
 
@@ -35,7 +35,7 @@ class Source:
     """Reads for the destination `name`, which wants the signals `wanted`.
 
     `begun` is told of each record that is read, and `finish` ends those that nobody wants. Up to `merge_bytes` are put
-    together; `busy` says whether something is under way.
+    together; `busy` says whether something is under way or was a moment ago.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from otel_llm_collector.contract import Parcel, Receipt, Signal
 from otel_llm_collector.deliver.books import Books
 from otel_llm_collector.deliver.reader import Progress, Reader, Readers
+from otel_llm_collector.deliver.retry import Timing
 from otel_llm_collector.deliver.settings import DestinationSettings
 from otel_llm_collector.errors import Permanent, StartError
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
@@ -56,7 +57,8 @@ class Desk:
         self.settings = DestinationSettings.model_validate({"type": "scripted", "merge_bytes": 0, **settings})
         self.books = Books({"d": frozenset(self.settings.signals)}, self.registry)
         self.log = MemoryLog(MemoryLogConfig(max_bytes=1024), ["d"])
-        self.reader = Reader("d", self.log, Scripted(act), self.settings, self.books, shutdown_seconds=0.05)
+        timing = Timing(chance=lambda: 0.5, sleep=lambda _: asyncio.sleep(0))
+        self.reader = Reader("d", self.log, Scripted(act), self.settings, self.books, timing, shutdown_seconds=0.05)
 
     async def put(self, items: int, signal: Signal = Signal.TRACES, size: int = 10) -> None:
         await self.log.append(signal, b"x" * size, items)
