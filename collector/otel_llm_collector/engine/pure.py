@@ -93,9 +93,9 @@ class PureEngine:
 
     def process(self, signal: Signal, request: bytes) -> Outcome:
         """One pass over `request`. Raises `MalformedRequest` when it is no such request."""
-        message, rejects = _parse(signal, request)
+        message, rejects, salvaged = _parse(signal, request)
         state = _Pass(rejects=rejects)
-        changed = self._passes[signal](message, state) or bool(rejects)
+        changed = self._passes[signal](message, state) or salvaged
         return Outcome(
             payload=(message.SerializeToString() if changed else request) if state.accepted else b"",
             accepted=state.accepted,
@@ -265,11 +265,11 @@ _MESSAGES: dict[Signal, tuple[type[Message], type[Message], type[Message]]] = {
 }
 
 
-def _parse(signal: Signal, request: bytes) -> tuple[Message, list[Reject]]:
-    """The request as a message. Items that protobuf refuses are cut out and reported."""
+def _parse(signal: Signal, request: bytes) -> tuple[Message, list[Reject], bool]:
+    """The request as a message, and whether it had to be salvaged. Items that protobuf refuses are reported."""
     request_class, item_class, resource_class = _MESSAGES[signal]
     try:
-        return request_class.FromString(request), []
+        return request_class.FromString(request), [], False
     except DecodeError:
         rest, dropped = salvage(request, _readable(item_class), _readable(resource_class))
     try:
@@ -278,13 +278,10 @@ def _parse(signal: Signal, request: bytes) -> tuple[Message, list[Reject]]:
         msg = f"body: is not an OTLP {signal} request ({str(error)[:100]}); send protobuf"
         raise MalformedRequest(msg) from error
     if not dropped:
-        return message, []
+        return message, [], True  # a length written longer than protobuf takes it: nothing is lost
     items = signal.items.replace("_", " ")
-    return message, [
-        Reject(
-            "unreadable_item", dropped, f"{items}: not readable as protobuf, often text that is not UTF-8; send UTF-8"
-        )
-    ]
+    said = f"{items}: not readable as protobuf, often text that is not UTF-8; send UTF-8"
+    return message, [Reject("unreadable_item", dropped, said)], True
 
 
 def _readable(message_class: type[Message]) -> Callable[[bytes], bool]:
