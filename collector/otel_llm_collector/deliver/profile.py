@@ -149,17 +149,20 @@ class CompiledProfile:
         originals = _originals(attributes) if self._profile.originals == "drop" else None
         gone = []
         changed = bool(added)
-        for index, one in enumerate(attributes):
-            key = one.key
+        keys = [one.key for one in attributes]
+        present = set(keys)
+        for index, key in enumerate(keys):
             name, kind = self._plans.get(key) or self._plan(key)
             if originals is not None and originals.find(key) is not None:
                 gone.append(index)
                 continue
-            if not name or key in added or (name != key and any(other.key == name for other in attributes)):
+            if not name or key in added or (name != key and name in present):
                 gone.append(index)
                 continue
+            one = attributes[index]
             if name != key:
                 one.key = name
+                present.add(name)
                 changed = True
             if kind and one.value.WhichOneof("value") != f"{kind}_value":
                 changed = True
@@ -172,7 +175,8 @@ class CompiledProfile:
             del attributes[index]
         for key, value in added.items():
             attributes.add(key=key).value.CopyFrom(value)
-        return self._move_last(attributes) or changed or bool(gone)
+        moved = not present.isdisjoint(self._profile.last) and self._move_last(attributes)
+        return moved or changed or bool(gone)
 
     def _plan(self, key: str) -> tuple[str, str]:
         """The name under which `key` leaves ("" when it does not) and the type that it must have."""
