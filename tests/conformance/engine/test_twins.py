@@ -227,7 +227,8 @@ def test_plain_requests_are_not_handed_back(seed: int) -> None:
     for signal, request in requests(seed, tame=True):
         before = twins.native.handed_back
         twins.agree(signal, request)
-        if "٣".encode() not in request:
+        # other scripts' digits, and a dialect's scope that stands behind its spans, are left to the reference
+        if "٣".encode() not in request and SCOPE.encode() not in request:
             assert twins.native.handed_back == before, (signal, request)
 
 
