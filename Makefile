@@ -40,12 +40,13 @@ fuzz: .venv/installed-dev  ## change bytes of requests at random and compare bot
 	@scripts/native
 	@$(BIN)/python tests/conformance/engine/fuzz.py $(or $(SECONDS),60)
 
-check: .venv/installed-dev  ## format, lint, types, import layers, generated files
+check: .venv/installed-dev  ## format, lint, types, import layers, generated files, names others rely on
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/python -m otel_llm_semconv.generate --check
+	@$(BIN)/python -m otel_llm_semconv.baseline
 	@scripts/native check
 
 format: .venv/installed-dev  ## format the code

@@ -428,6 +428,42 @@ OTEL_LLM_CHUNKING_METHOD: Final = "otel_llm.chunking.method"
 OTEL_LLM_CHUNKING_OVERLAP: Final = "otel_llm.chunking.overlap"
 """Overlap of neighbouring chunks."""
 
+OTEL_LLM_COLLECTOR_DECISION: Final = "otel_llm.collector.decision"
+"""What was decided: kept or dropped."""
+
+OTEL_LLM_COLLECTOR_ENDPOINT: Final = "otel_llm.collector.endpoint"
+"""Which endpoint of the query API."""
+
+OTEL_LLM_COLLECTOR_EXPORTER: Final = "otel_llm.collector.exporter"
+"""The destination's name in the configuration."""
+
+OTEL_LLM_COLLECTOR_INTENTIONAL: Final = "otel_llm.collector.intentional"
+"""Whether the configuration asked for it: true or false."""
+
+OTEL_LLM_COLLECTOR_OUTCOME: Final = "otel_llm.collector.outcome"
+"""How it ended."""
+
+OTEL_LLM_COLLECTOR_POLICY: Final = "otel_llm.collector.policy"
+"""The policy of late sampling that decided."""
+
+OTEL_LLM_COLLECTOR_REASON: Final = "otel_llm.collector.reason"
+"""Why, as an id."""
+
+OTEL_LLM_COLLECTOR_RECEIVER: Final = "otel_llm.collector.receiver"
+"""Which receiver."""
+
+OTEL_LLM_COLLECTOR_SIGNAL: Final = "otel_llm.collector.signal"
+"""Which signal of OTLP."""
+
+OTEL_LLM_COLLECTOR_TARGET: Final = "otel_llm.collector.target"
+"""Who is notified."""
+
+OTEL_LLM_COLLECTOR_TRANSPORT: Final = "otel_llm.collector.transport"
+"""What it came over."""
+
+OTEL_LLM_COLLECTOR_VERSION: Final = "otel_llm.collector.version"
+"""The running version."""
+
 OTEL_LLM_CONTENT_DOCUMENTS_BYTES: Final = "otel_llm.content.documents_bytes"
 """Size of the documents whose content was not recorded."""
 

@@ -672,6 +672,324 @@ OTEL_LLM_BUDGET_FORECAST: Final = Metric(
     ),
 )
 
+OTEL_LLM_RECEIVER_RECEIVED_SPANS: Final = Metric(
+    "otel_llm.receiver.received.spans",
+    "counter",
+    "{span}",
+    "Spans in requests that could be read.",
+    (
+        "otel_llm.collector.receiver",
+        "otel_llm.collector.transport",
+    ),
+)
+
+OTEL_LLM_EXPORTER_ACCEPTED_SPANS: Final = Metric(
+    "otel_llm.exporter.accepted.spans",
+    "counter",
+    "{span}",
+    "Spans kept that the destination wants.",
+    (
+        "otel_llm.collector.exporter",
+    ),
+)
+
+OTEL_LLM_EXPORTER_DROPPED_SPANS: Final = Metric(
+    "otel_llm.exporter.dropped.spans",
+    "counter",
+    "{span}",
+    "Spans that the destination never gets.",
+    (
+        "otel_llm.collector.exporter",
+        "otel_llm.collector.reason",
+        "otel_llm.collector.intentional",
+    ),
+)
+
+OTEL_LLM_EXPORTER_WAITING_SPANS: Final = Metric(
+    "otel_llm.exporter.waiting.spans",
+    "updowncounter",
+    "{span}",
+    "Spans that wait in the log or are under way.",
+    (
+        "otel_llm.collector.exporter",
+    ),
+)
+
+OTEL_LLM_RECEIVER_RECEIVED_METRIC_POINTS: Final = Metric(
+    "otel_llm.receiver.received.metric_points",
+    "counter",
+    "{point}",
+    "Metric points in requests that could be read.",
+    (
+        "otel_llm.collector.receiver",
+        "otel_llm.collector.transport",
+    ),
+)
+
+OTEL_LLM_EXPORTER_ACCEPTED_METRIC_POINTS: Final = Metric(
+    "otel_llm.exporter.accepted.metric_points",
+    "counter",
+    "{point}",
+    "Metric points kept that the destination wants.",
+    (
+        "otel_llm.collector.exporter",
+    ),
+)
+
+OTEL_LLM_EXPORTER_DROPPED_METRIC_POINTS: Final = Metric(
+    "otel_llm.exporter.dropped.metric_points",
+    "counter",
+    "{point}",
+    "Metric points that the destination never gets.",
+    (
+        "otel_llm.collector.exporter",
+        "otel_llm.collector.reason",
+        "otel_llm.collector.intentional",
+    ),
+)
+
+OTEL_LLM_EXPORTER_WAITING_METRIC_POINTS: Final = Metric(
+    "otel_llm.exporter.waiting.metric_points",
+    "updowncounter",
+    "{point}",
+    "Metric points that wait in the log or are under way.",
+    (
+        "otel_llm.collector.exporter",
+    ),
+)
+
+OTEL_LLM_RECEIVER_RECEIVED_LOG_RECORDS: Final = Metric(
+    "otel_llm.receiver.received.log_records",
+    "counter",
+    "{record}",
+    "Log records in requests that could be read.",
+    (
+        "otel_llm.collector.receiver",
+        "otel_llm.collector.transport",
+    ),
+)
+
+OTEL_LLM_EXPORTER_ACCEPTED_LOG_RECORDS: Final = Metric(
+    "otel_llm.exporter.accepted.log_records",
+    "counter",
+    "{record}",
+    "Log records kept that the destination wants.",
+    (
+        "otel_llm.collector.exporter",
+    ),
+)
+
+OTEL_LLM_EXPORTER_DROPPED_LOG_RECORDS: Final = Metric(
+    "otel_llm.exporter.dropped.log_records",
+    "counter",
+    "{record}",
+    "Log records that the destination never gets.",
+    (
+        "otel_llm.collector.exporter",
+        "otel_llm.collector.reason",
+        "otel_llm.collector.intentional",
+    ),
+)
+
+OTEL_LLM_EXPORTER_WAITING_LOG_RECORDS: Final = Metric(
+    "otel_llm.exporter.waiting.log_records",
+    "updowncounter",
+    "{record}",
+    "Log records that wait in the log or are under way.",
+    (
+        "otel_llm.collector.exporter",
+    ),
+)
+
+OTEL_LLM_RECEIVER_REFUSED_ITEMS: Final = Metric(
+    "otel_llm.receiver.refused_items",
+    "counter",
+    "{item}",
+    "Refused items by reason.",
+    (
+        "otel_llm.collector.receiver",
+        "otel_llm.collector.transport",
+        "otel_llm.collector.signal",
+        "otel_llm.collector.reason",
+    ),
+)
+
+OTEL_LLM_ENGINE_NOTED_ITEMS: Final = Metric(
+    "otel_llm.engine.noted_items",
+    "counter",
+    "{item}",
+    "Items kept although something about them is odd.",
+    (
+        "otel_llm.collector.reason",
+    ),
+)
+
+OTEL_LLM_BUILD_INFO: Final = Metric(
+    "otel_llm.build.info",
+    "gauge",
+    "{build}",
+    "The running version.",
+    (
+        "otel_llm.collector.version",
+    ),
+)
+
+OTEL_LLM_EXPORTER_RETRIES: Final = Metric(
+    "otel_llm.exporter.retries",
+    "counter",
+    "{request}",
+    "Requests sent again.",
+    (
+        "otel_llm.collector.exporter",
+    ),
+)
+
+OTEL_LLM_EXPORTER_DEAD_LETTERS: Final = Metric(
+    "otel_llm.exporter.dead_letters",
+    "counter",
+    "{request}",
+    "Requests put with the dead letters, or that the disk did not take.",
+    (
+        "otel_llm.collector.exporter",
+        "otel_llm.collector.outcome",
+    ),
+)
+
+OTEL_LLM_EXPORTER_SAMPLED_TRACES: Final = Metric(
+    "otel_llm.exporter.sampled_traces",
+    "counter",
+    "{trace}",
+    "Traces judged by late sampling, with the policy that decided.",
+    (
+        "otel_llm.collector.exporter",
+        "otel_llm.collector.policy",
+        "otel_llm.collector.decision",
+    ),
+)
+
+OTEL_LLM_NOTIFICATIONS_SENT: Final = Metric(
+    "otel_llm.notifications.sent",
+    "counter",
+    "{alert}",
+    "Alerts that a target took.",
+    (
+        "otel_llm.collector.target",
+    ),
+)
+
+OTEL_LLM_NOTIFICATIONS_FAILED: Final = Metric(
+    "otel_llm.notifications.failed",
+    "counter",
+    "{alert}",
+    "Alerts that a target did not take.",
+    (
+        "otel_llm.collector.target",
+    ),
+)
+
+OTEL_LLM_ALERT_EVALUATIONS: Final = Metric(
+    "otel_llm.alert.evaluations",
+    "counter",
+    "{rule}",
+    "Rules evaluated.",
+    (
+    ),
+)
+
+OTEL_LLM_ALERT_EVALUATION_FAILURES: Final = Metric(
+    "otel_llm.alert.evaluation_failures",
+    "counter",
+    "{rule}",
+    "Rules that failed.",
+    (
+    ),
+)
+
+OTEL_LLM_ALERT_MISSED_TURNS: Final = Metric(
+    "otel_llm.alert.missed_turns",
+    "counter",
+    "{turn}",
+    "Turns of groups that were skipped.",
+    (
+    ),
+)
+
+OTEL_LLM_ALERT_CLOCK_CHANGES: Final = Metric(
+    "otel_llm.alert.clock_changes",
+    "counter",
+    "{change}",
+    "Times the wall clock was set.",
+    (
+    ),
+)
+
+OTEL_LLM_ALERT_FIRING: Final = Metric(
+    "otel_llm.alert.firing",
+    "gauge",
+    "{alert}",
+    "Alerts that fire now.",
+    (
+    ),
+)
+
+OTEL_LLM_QUERIES: Final = Metric(
+    "otel_llm.queries",
+    "counter",
+    "{request}",
+    "Requests to the query API by outcome.",
+    (
+        "otel_llm.collector.endpoint",
+        "otel_llm.collector.outcome",
+    ),
+)
+
+OTEL_LLM_SERIES_OVERFLOWED_SAMPLES: Final = Metric(
+    "otel_llm.series.overflowed_samples",
+    "counter",
+    "{sample}",
+    "Samples added to an overflow series because their metric had reached its limit of series.",
+    (
+    ),
+)
+
+OTEL_LLM_WINDOW_SERIES: Final = Metric(
+    "otel_llm.window.series",
+    "gauge",
+    "{series}",
+    "Series kept for rules and queries.",
+    (
+    ),
+)
+
+OTEL_LLM_WINDOW_SAMPLES: Final = Metric(
+    "otel_llm.window.samples",
+    "counter",
+    "{sample}",
+    "Samples kept.",
+    (
+    ),
+)
+
+OTEL_LLM_WINDOW_DROPPED_SAMPLES: Final = Metric(
+    "otel_llm.window.dropped_samples",
+    "counter",
+    "{sample}",
+    "Samples not kept, by reason.",
+    (
+        "otel_llm.collector.reason",
+    ),
+)
+
+OTEL_LLM_WINDOW_DROPPED_POINTS: Final = Metric(
+    "otel_llm.window.dropped_points",
+    "counter",
+    "{point}",
+    "OTLP points not turned into samples.",
+    (
+        "otel_llm.collector.reason",
+    ),
+)
+
 OTEL_LLM_GPU_REQUEST_ENERGY: Final = Metric(
     "otel_llm.gpu.request.energy",
     "histogram",
@@ -1308,6 +1626,37 @@ OTHER_METRICS: Final = {
         OTEL_LLM_BUDGET_SPENT,
         OTEL_LLM_BUDGET_USED,
         OTEL_LLM_BUDGET_FORECAST,
+        OTEL_LLM_RECEIVER_RECEIVED_SPANS,
+        OTEL_LLM_EXPORTER_ACCEPTED_SPANS,
+        OTEL_LLM_EXPORTER_DROPPED_SPANS,
+        OTEL_LLM_EXPORTER_WAITING_SPANS,
+        OTEL_LLM_RECEIVER_RECEIVED_METRIC_POINTS,
+        OTEL_LLM_EXPORTER_ACCEPTED_METRIC_POINTS,
+        OTEL_LLM_EXPORTER_DROPPED_METRIC_POINTS,
+        OTEL_LLM_EXPORTER_WAITING_METRIC_POINTS,
+        OTEL_LLM_RECEIVER_RECEIVED_LOG_RECORDS,
+        OTEL_LLM_EXPORTER_ACCEPTED_LOG_RECORDS,
+        OTEL_LLM_EXPORTER_DROPPED_LOG_RECORDS,
+        OTEL_LLM_EXPORTER_WAITING_LOG_RECORDS,
+        OTEL_LLM_RECEIVER_REFUSED_ITEMS,
+        OTEL_LLM_ENGINE_NOTED_ITEMS,
+        OTEL_LLM_BUILD_INFO,
+        OTEL_LLM_EXPORTER_RETRIES,
+        OTEL_LLM_EXPORTER_DEAD_LETTERS,
+        OTEL_LLM_EXPORTER_SAMPLED_TRACES,
+        OTEL_LLM_NOTIFICATIONS_SENT,
+        OTEL_LLM_NOTIFICATIONS_FAILED,
+        OTEL_LLM_ALERT_EVALUATIONS,
+        OTEL_LLM_ALERT_EVALUATION_FAILURES,
+        OTEL_LLM_ALERT_MISSED_TURNS,
+        OTEL_LLM_ALERT_CLOCK_CHANGES,
+        OTEL_LLM_ALERT_FIRING,
+        OTEL_LLM_QUERIES,
+        OTEL_LLM_SERIES_OVERFLOWED_SAMPLES,
+        OTEL_LLM_WINDOW_SERIES,
+        OTEL_LLM_WINDOW_SAMPLES,
+        OTEL_LLM_WINDOW_DROPPED_SAMPLES,
+        OTEL_LLM_WINDOW_DROPPED_POINTS,
         OTEL_LLM_GPU_REQUEST_ENERGY,
         OTEL_LLM_GPU_REQUEST_TIME,
         OTEL_LLM_GPU_OUTPUT_TOKEN_ENERGY,
