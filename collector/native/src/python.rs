@@ -17,6 +17,9 @@ use crate::tables::{
 };
 use crate::wire::Irregular;
 
+/// The form of the tables and answers that `engine/native.py` gives. It changes with either, in both places.
+const TABLES: u32 = 1;
+
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
 const DETACH_BYTES: usize = 32 * 1024;
@@ -432,4 +435,11 @@ fn count_log_records(py: Python<'_>, request: &[u8]) -> Option<u64> {
 mod otel_llm_wire {
     #[pymodule_export]
     use super::{count_log_records, count_metric_points, PyCallMemory, PyEngine};
+    use pyo3::prelude::*;
+
+    /// Says which tables this build reads.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("TABLES", super::TABLES)
+    }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from otel_llm_collector import limits
 from otel_llm_collector.contract import Engine
 from otel_llm_collector.engine.calls import CallMemory
 from otel_llm_collector.engine.dialects import Normaliser
-from otel_llm_collector.engine.native import NativeEngine, wire_memory
+from otel_llm_collector.engine.native import TABLES, NativeEngine, wire_memory
 from otel_llm_collector.engine.prices import RateBook
 from otel_llm_collector.engine.pure import PureEngine
 from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
@@ -86,4 +87,7 @@ def _obstacle(processors: ProcessorsConfig, genai: GenAiConfig) -> str:
         lacking.append("genai.metrics")
     if lacking:
         return f"otel-llm-wire does not know {' and '.join(lacking)} yet"
+    seen = getattr(importlib.import_module("otel_llm_wire"), "TABLES", 0)
+    if seen != TABLES:
+        return f"otel-llm-wire reads tables of form {seen}, this collector writes {TABLES}; install both of one version"
     return ""

@@ -32,6 +32,10 @@ from otel_llm_collector.engine.pure import CURRENCY, WRITTEN, normalise
 _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 
 
+# The form of the tables and answers below; a build that reads another form is not used.
+TABLES = 1
+
+
 class Wire(Protocol):
     """What `otel_llm_wire.Engine` can do; None means that the reference has to look at the request."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 from otel_llm_collector import engine
@@ -51,3 +54,13 @@ def test_where_it_was_built_the_engine_in_rust_runs() -> None:
     """Unset means the fast one."""
     pytest.importorskip("otel_llm_wire", reason="the engine in Rust is not built here; make native builds it")
     assert isinstance(engine.load_engine({}), NativeEngine)
+
+
+def test_a_build_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that reads tables of another form is named, and the reference runs."""
+    other = ModuleType("otel_llm_wire")
+    other.__spec__ = ModuleSpec("otel_llm_wire", None)
+    monkeypatch.setitem(sys.modules, "otel_llm_wire", other)
+    assert isinstance(engine.load_engine({}), PureEngine)
+    with pytest.raises(StartError, match="reads tables of form 0, this collector writes"):
+        engine.load_engine({"OTEL_LLM_ENGINE": "native"})
