@@ -15,6 +15,7 @@ from otel_llm_collector.engine import json_text
 from otel_llm_collector.engine.bounds import Bounder
 from otel_llm_collector.engine.redact import Redactor
 from otel_llm_collector.engine.settings import ProcessorsConfig
+from otel_llm_collector.engine.values import plain
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class ContentRules:
         if kind == "string_value":
             text = value.string_value
         elif kind in ("array_value", "kvlist_value") and 0 < self._max < value.ByteSize():
-            text = json_text.dump(_plain(value, 0))
+            text = json_text.dump(plain(value, _MAX_DEPTH))
         else:
             return False
         bounded = self._bounder.bound(text)
@@ -146,15 +147,3 @@ class ContentRules:
             mark = marks.add(key=attr.OTEL_LLM_CONTENT_TRUNCATED)
         mark.value.array_value.values.add(string_value=f"{key} {bounded.size} {bounded.sha256}")
         return True
-
-
-def _plain(value: AnyValue, depth: int) -> Any:
-    """`value` as JSON has it; what is nested too deeply, and bytes, are left out."""
-    kind = value.WhichOneof("value")
-    if depth > _MAX_DEPTH or kind in (None, "bytes_value"):
-        return None
-    if kind == "array_value":
-        return [_plain(one, depth + 1) for one in value.array_value.values]
-    if kind == "kvlist_value":
-        return {one.key: _plain(one.value, depth + 1) for one in value.kvlist_value.values}
-    return getattr(value, kind)

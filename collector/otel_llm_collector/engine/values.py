@@ -24,15 +24,18 @@ class NotConvertibleError(Exception):
         super().__init__(reason)
 
 
-def plain(value: AnyValue, depth: int = 0) -> Any:
-    """`value` as None, bool, int, float, str, list or dict; bytes are nobody's message and become None."""
+def plain(value: AnyValue, levels: int = _MAX_DEPTH) -> Any:
+    """`value` as None, bool, int, float, str, list or dict; bytes are nobody's message and become None.
+
+    What is nested more than `levels` deep becomes None.
+    """
     kind = value.WhichOneof("value")
-    if kind is None or kind == "bytes_value" or depth > _MAX_DEPTH:
+    if kind is None or kind == "bytes_value" or levels < 0:
         return None
     if kind == "array_value":
-        return [plain(one, depth + 1) for one in value.array_value.values]
+        return [plain(one, levels - 1) for one in value.array_value.values]
     if kind == "kvlist_value":
-        return {one.key: plain(one.value, depth + 1) for one in value.kvlist_value.values}
+        return {one.key: plain(one.value, levels - 1) for one in value.kvlist_value.values}
     return getattr(value, kind)
 
 
