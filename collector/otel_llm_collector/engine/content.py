@@ -116,9 +116,18 @@ class ContentRules:
             for one in inner:
                 changed |= self._redact(one, found, depth + 1)
             return changed
-        if kind == "int_value":  # a card number given as a number
-            return self._redact_number(value, found)
-        return False
+        if kind == "bytes_value":
+            return self._redact_bytes(value, found)
+        return kind == "int_value" and self._redact_number(value, found)  # a card number given as a number
+
+    def _redact_bytes(self, value: AnyValue, found: dict[str, int]) -> bool:
+        """Text given as bytes; what is no text says nothing to a detector."""
+        text = value.bytes_value.decode(errors="ignore")
+        redacted = self._redactor.redact(text, found) if self._redactor else text
+        if redacted == text:
+            return False
+        value.bytes_value = redacted.encode()
+        return True
 
     def _redact_number(self, value: AnyValue, found: dict[str, int]) -> bool:
         text = str(value.int_value)
