@@ -8,17 +8,21 @@
 #![deny(unsafe_code)]
 
 pub mod check;
+pub mod count;
 pub mod derive;
 pub mod engine;
 pub mod json;
+pub mod layers;
 pub mod measure;
 pub mod memory;
 pub mod prices;
+pub mod scan;
 pub mod schema;
 pub mod spans;
 pub mod splice;
 pub mod tables;
 pub mod wire;
+pub mod writer;
 
 #[cfg(feature = "python")]
 mod python;

@@ -7,10 +7,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::engine::{log_records, metric_points, Engine, Foreign, Passed, Replacements, Traces};
+use crate::count::{log_records, metric_points};
+use crate::engine::{Engine, Passed, Traces};
 use crate::measure::{Group, Histogram};
 use crate::memory::{span_key, Call, Memory};
 use crate::prices::{Answer, Cache, Question, Rates, Source, Tier, KINDS};
+use crate::scan::{Foreign, Replacements};
 use crate::spans::MEASURED_KINDS;
 use crate::tables::{
     double_attribute_head, text_attribute, Boundaries, Dialects, Keys, Operations, Reasons, Slot, Tables, Written,
