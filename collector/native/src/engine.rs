@@ -6,15 +6,12 @@ use crate::derive::{derived, Derived};
 use crate::layers::mark_wrappers;
 use crate::measure::{Sums, Times};
 use crate::memory::{span_key, Call, Memory, Verdict};
-use crate::prices::{self, Answer, Cache, Price, Question, Rates, Source, Usage, GPU_MICROSECONDS};
+use crate::prices::{self, Answer, Cache, Priced, Question, Source, Usage, GPU_MICROSECONDS, NANO};
 use crate::scan::{Foreign, Found, Replacements, Scan};
 use crate::splice::Plan;
 use crate::tables::Tables;
 use crate::wire::{Cursor, Irregular, Result};
 use crate::writer::Writer;
-
-/// Nano-USD in a USD, and nanoseconds in a second.
-pub const NANO: f64 = 1e9;
 
 /// The engine with what it keeps from one request to the next.
 pub struct Engine {
@@ -163,13 +160,6 @@ impl Engine {
         }
         Ok(Priced::Unknown(reason))
     }
-}
-
-/// What a provider call costs.
-pub enum Priced {
-    None,
-    Price(Price, Arc<Rates>),
-    Unknown(Arc<str>),
 }
 
 /// What follows from the numbers of a provider call; nothing for other spans.

@@ -18,6 +18,9 @@ pub const KINDS: [&str; 9] = [
     "output_image",
 ];
 
+/// Nano-USD in a USD, and nanoseconds in a second.
+pub const NANO: f64 = 1e9;
+
 const SLOT_NS: u64 = 30 * 60 * 1_000_000_000;
 const FEMTO_PER_NANO: i128 = 1_000_000;
 const MAX_KEY_BYTES: usize = 1200;
@@ -77,6 +80,13 @@ impl Rates {
 #[derive(Clone, Debug)]
 pub enum Answer {
     Rates(Arc<Rates>),
+    Unknown(Arc<str>),
+}
+
+/// What a provider call costs.
+pub enum Priced {
+    None,
+    Price(Price, Arc<Rates>),
     Unknown(Arc<str>),
 }
 

@@ -1,8 +1,8 @@
 //! What changes on spans: the price, what follows from the numbers, what was repaired.
 
 use crate::derive::Derived;
-use crate::engine::{Priced, NANO};
 use crate::measure::Cost;
+use crate::prices::{Priced, NANO};
 use crate::scan::{Found, Place};
 use crate::spans::{Field, GenAi};
 use crate::splice::SpanEdit;
