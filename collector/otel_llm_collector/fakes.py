@@ -24,8 +24,8 @@ from typing import Any, Self
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otel_llm_collector.any_value import plain
 from otel_llm_collector.deliver.opik import opik_id
-from otel_llm_collector.deliver.profile import plain
 from otel_llm_collector.testing import read_request, write_response
 
 
@@ -276,7 +276,7 @@ def _map(span: OpikSpan, key: str, value: Any) -> None:
         what for rule, what in _OPIK_RULES.items() if key == rule or (rule[-1] == "*" and key.startswith(rule[:-1]))
     )
     what = next(fits, "input")
-    given = plain(value)
+    given = plain(value, bytes.hex)
     if what == "usage":
         name = key.removeprefix("gen_ai.usage.")
         if isinstance(given, str) and not given.isdecimal():

@@ -23,7 +23,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+
+from otel_llm_collector.any_value import plain, put
 
 GROUP = "otel_llm_collector.processors"
 
@@ -47,7 +49,7 @@ class SpanView:
         self._span = span
         self.resource = resource
         self.name: str = span.name
-        self.attributes: dict[str, Any] = {one.key: value_of(one.value) for one in span.attributes}
+        self.attributes: dict[str, Any] = {one.key: plain(one.value) for one in span.attributes}
         self._before = {
             key: copy.deepcopy(value) if isinstance(value, (list, dict)) else value
             for key, value in self.attributes.items()
@@ -86,7 +88,7 @@ class SpanView:
     @property
     def events(self) -> list[tuple[str, dict[str, Any]]]:
         """Name and attributes of each event."""
-        return [(one.name, {pair.key: value_of(pair.value) for pair in one.attributes}) for one in self._span.events]
+        return [(one.name, {pair.key: plain(pair.value) for pair in one.attributes}) for one in self._span.events]
 
     def write_back(self) -> bool:
         """Put the edits on the span, all or none; False when there are none. Raises for what no attribute can be."""
@@ -107,46 +109,10 @@ class SpanView:
 
 def resource_of(attributes: Any) -> Mapping[str, Any]:
     """A resource's attributes by name, for reading."""
-    return MappingProxyType({one.key: value_of(one.value) for one in attributes})
-
-
-def value_of(value: AnyValue) -> Any:
-    """An OTLP value in Python."""
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return [value_of(one) for one in value.array_value.values]
-    if kind == "kvlist_value":
-        return {one.key: value_of(one.value) for one in value.kvlist_value.values}
-    return getattr(value, kind) if kind else None
+    return MappingProxyType({one.key: plain(one.value) for one in attributes})
 
 
 def _pair(key: str, value: Any) -> KeyValue:
     pair = KeyValue(key=key)
-    _set(pair.value, value)
+    put(pair.value, value)
     return pair
-
-
-_SCALARS: tuple[tuple[type, str], ...] = (
-    (bool, "bool_value"),  # before int, which it is too
-    (str, "string_value"),
-    (int, "int_value"),
-    (float, "double_value"),
-    (bytes, "bytes_value"),
-)
-
-
-def _set(target: AnyValue, value: Any) -> None:
-    scalar = next((field for kind, field in _SCALARS if isinstance(value, kind)), None)
-    if scalar is not None:
-        setattr(target, scalar, value)
-    elif isinstance(value, (list, tuple)):
-        target.array_value.SetInParent()
-        for one in value:
-            _set(target.array_value.values.add(), one)
-    elif isinstance(value, Mapping):
-        target.kvlist_value.SetInParent()
-        for key, one in value.items():
-            target.kvlist_value.values.append(_pair(key, one))
-    elif value is not None:
-        msg = f"an attribute cannot be of type {type(value).__name__}; use text, numbers, booleans, lists or mappings"
-        raise TypeError(msg)

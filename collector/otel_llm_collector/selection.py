@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from otel_llm_semconv import attributes as attr
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from otel_llm_collector.any_value import scalar_text
 from otel_llm_collector.contract import Signal
 
 _MODEL = (attr.GEN_AI_REQUEST_MODEL, attr.GEN_AI_RESPONSE_MODEL)
@@ -126,15 +127,8 @@ def _holds(
 def _texts(value: AnyValue) -> Iterable[str]:
     """A value as it is compared; of a list each element."""
     kind = value.WhichOneof("value")
-    if kind == "string_value":
-        yield value.string_value
-    elif kind == "bool_value":
-        yield "true" if value.bool_value else "false"
-    elif kind == "int_value":
-        yield str(value.int_value)
-    elif kind == "double_value":
-        number = value.double_value
-        yield str(int(number)) if number.is_integer() else str(number)
-    elif kind == "array_value":
+    if kind == "array_value":
         for one in value.array_value.values:
             yield from _texts(one)
+    elif kind is not None and kind not in ("kvlist_value", "bytes_value"):
+        yield scalar_text(value)

@@ -24,10 +24,10 @@ from otel_llm_semconv.dialects import compiled
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from otel_llm_collector import limits
+from otel_llm_collector.any_value import plain
 
 _SHIPPED = resources.files("otel_llm_semconv") / "profiles"
 _ABOUT_DIALECTS = (attr.OTEL_LLM_DIALECT_NAMES, attr.OTEL_LLM_DIALECT_CARRIED)
-_SCALARS = ("string_value", "bool_value", "int_value", "double_value")
 
 
 class Added(BaseModel):
@@ -169,7 +169,7 @@ class CompiledProfile:
                 if not _convert(one.value, kind):
                     gone.append(index)
             elif self._profile.arrays == "json" and one.value.WhichOneof("value") in ("array_value", "kvlist_value"):
-                one.value.string_value = json.dumps(plain(one.value), ensure_ascii=False, default=str)
+                one.value.string_value = json.dumps(plain(one.value, bytes.hex), ensure_ascii=False, default=str)
                 changed = True
         for index in reversed(gone):
             del attributes[index]
@@ -197,7 +197,9 @@ class CompiledProfile:
         for name, source in self._profile.add.items():
             if source.as_json:
                 parts = {
-                    part: plain(values[attribute]) for part, attribute in source.as_json.items() if attribute in values
+                    part: plain(values[attribute], bytes.hex)
+                    for part, attribute in source.as_json.items()
+                    if attribute in values
                 }
                 if parts:
                     added[name] = AnyValue(string_value=json.dumps(parts, ensure_ascii=False, default=str))
@@ -322,7 +324,7 @@ def _set_all(attributes: Any, values: Mapping[str, str]) -> bool:
 
 def _convert(value: AnyValue, kind: str) -> bool:
     """Make `value` an int or a double; False when it is no such number."""
-    given = plain(value)
+    given = plain(value, bytes.hex)
     try:
         number = float(given) if isinstance(given, (int, float, str)) and not isinstance(given, bool) else None
         if number is None or (kind == "int" and not number.is_integer()):
@@ -334,15 +336,3 @@ def _convert(value: AnyValue, kind: str) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
-
-
-def plain(value: AnyValue) -> Any:
-    """`value` as Python has it; bytes as text in hexadecimal."""
-    kind = value.WhichOneof("value")
-    if kind in _SCALARS:
-        return getattr(value, kind)
-    if kind == "array_value":
-        return [plain(one) for one in value.array_value.values]
-    if kind == "kvlist_value":
-        return {one.key: plain(one.value) for one in value.kvlist_value.values}
-    return value.bytes_value.hex() if kind == "bytes_value" else None

@@ -70,11 +70,10 @@ class PrometheusRemoteWrite(HttpDestination):
     async def send(self, parcel: Parcel) -> Receipt:
         """Send one request of metrics; see `contract.Destination`."""
         series = await aside(parcel.payload, lambda: self._converter.series(parcel.payload))
-        unsent = self._converter.unsent
+        unsent = self._converter.unsent  # read after `aside`: one request at a time
         if series:
             await self._write(series, parcel)
-        why = "deltas of exponential histograms and scales below -4 are not sent"
-        return Receipt(unsent, why if unsent else "")
+        return Receipt(unsent.total(), "not sent: points " + ", ".join(sorted(unsent)) if unsent else "")
 
     async def _write(self, series: list[Series], parcel: Parcel) -> None:
         if self._version == 2:  # noqa: PLR2004 - the version's name

@@ -7,11 +7,12 @@ stands once in a table of symbols, and each series carries its type, help and un
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-Labels = tuple[tuple[str, str], ...]  # sorted by name, `__name__` among them
+from otel_llm_collector.measure.promql.native import NativeHistogram
+from otel_llm_collector.measure.promql.storage import Labels
 
 
 class Kind(IntEnum):
@@ -32,20 +33,6 @@ class Exemplar:
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class NativeHistogram:
-    """A histogram with exponential buckets; counts by Prometheus' bucket index."""
-
-    time_ms: int
-    count: int
-    sum: float
-    schema: int
-    zero_threshold: float
-    zero_count: int
-    positive: dict[int, int]
-    negative: dict[int, int]
-
-
 @dataclass(slots=True)
 class Series:
     """One series of one request."""
@@ -56,7 +43,7 @@ class Series:
     unit: str = ""
     samples: list[tuple[int, float]] = field(default_factory=list)  # milliseconds, value
     exemplars: list[Exemplar] = field(default_factory=list)
-    histograms: list[NativeHistogram] = field(default_factory=list)
+    histograms: list[tuple[int, NativeHistogram]] = field(default_factory=list)
 
 
 def version_1(series: Iterable[Series]) -> bytes:
@@ -71,8 +58,8 @@ def version_1(series: Iterable[Series]) -> bytes:
         for exemplar in one.exemplars:
             labels = b"".join(_message(1, _label(label)) for label in exemplar.labels)
             body += _message(3, labels + _double(2, exemplar.value) + _varint(3, exemplar.time_ms))
-        for histogram in one.histograms:
-            body += _message(4, _histogram(histogram))
+        for time_ms, histogram in one.histograms:
+            body += _message(4, _histogram(time_ms, histogram))
         out += _message(1, body)
     return bytes(out)
 
@@ -90,8 +77,8 @@ def version_2(series: Iterable[Series]) -> bytes:
         body = bytearray(references(one.labels))
         for time_ms, value in one.samples:
             body += _message(2, _sample(time_ms, value))
-        for histogram in one.histograms:
-            body += _message(3, _histogram(histogram))
+        for time_ms, histogram in one.histograms:
+            body += _message(3, _histogram(time_ms, histogram))
         for exemplar in one.exemplars:
             body += _message(4, references(exemplar.labels) + _double(2, exemplar.value) + _varint(3, exemplar.time_ms))
         texts = [symbols.setdefault(text, len(symbols)) for text in (one.help, one.unit)]
@@ -108,9 +95,9 @@ def _sample(time_ms: int, value: float) -> bytes:
     return _double(1, value) + _varint(2, time_ms)
 
 
-def _histogram(one: NativeHistogram) -> bytes:
-    out = _varint(1, one.count) + _double(3, one.sum) + _varint(4, _zigzag(one.schema))
-    out += _double(5, one.zero_threshold) + _varint(6, one.zero_count)
+def _histogram(time_ms: int, one: NativeHistogram) -> bytes:
+    out = _varint(1, int(one.count)) + _double(3, one.sum) + _varint(4, _zigzag(one.schema))
+    out += _double(5, one.zero_threshold) + _varint(6, int(one.zero_count))
     for spans_field, deltas_field, counts in ((8, 9, one.negative), (11, 12, one.positive)):
         spans, deltas = _spans(counts)
         out += b"".join(
@@ -118,10 +105,10 @@ def _histogram(one: NativeHistogram) -> bytes:
         )
         if deltas:
             out += _message(deltas_field, b"".join(_number(_zigzag(one)) for one in deltas))
-    return out + _varint(15, one.time_ms)
+    return out + _varint(15, time_ms)
 
 
-def _spans(counts: dict[int, int]) -> tuple[list[tuple[int, int]], list[int]]:
+def _spans(counts: Mapping[int, float]) -> tuple[list[tuple[int, int]], list[int]]:
     """Runs of neighbouring buckets, each with its distance from the one before, and the differences of their counts."""
     spans: list[tuple[int, int]] = []
     deltas: list[int] = []
@@ -131,8 +118,9 @@ def _spans(counts: dict[int, int]) -> tuple[list[tuple[int, int]], list[int]]:
             spans[-1] = spans[-1][0], spans[-1][1] + 1
         else:
             spans.append((index - end, 1))
-        deltas.append(counts[index] - previous)
-        previous, end = counts[index], index + 1
+        count = int(counts[index])
+        deltas.append(count - previous)
+        previous, end = count, index + 1
     return spans, deltas
 
 

@@ -1,30 +1,25 @@
-"""OTLP metrics as Prometheus series, by OpenTelemetry's compatibility rules, on their way to remote write.
+"""OTLP metrics on their way to remote write: the series of `measure.points`, with external labels and exemplars.
 
-Names get their unit and `_total`; resources become `job`, `instance` and one `target_info` each; histograms become
-`_bucket`, `_sum` and `_count`, exponential ones native histograms, summaries their quantiles. Deltas are added
-up per series, a repeated one once.
+Deltas are added up per series, a repeated one once.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from otel_llm_semconv import attributes as attr
 
 from otel_llm_collector import limits
-from otel_llm_collector.deliver.profile import plain
-from otel_llm_collector.deliver.remote_write_format import Exemplar, Kind, Labels, NativeHistogram, Series
-from otel_llm_collector.measure.names import label_name, metric_name
+from otel_llm_collector.deliver.remote_write_format import Exemplar, Kind, Series
+from otel_llm_collector.measure import points
+from otel_llm_collector.measure.names import label_name
+from otel_llm_collector.measure.points import milliseconds
+from otel_llm_collector.measure.promql.native import NativeHistogram
+from otel_llm_collector.measure.promql.storage import STALE, Labels, make_labels
 
-_STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]  # Prometheus' mark of a series' end
-_NO_RECORDED_VALUE = 1
-_DELTA = 1
-_NANOS_PER_MS = 1_000_000
-_MAX_SCALE = 8
-_MIN_SCALE = -4
+_Value = TypeVar("_Value", float, NativeHistogram)
 
 
 class Converter:
@@ -32,168 +27,107 @@ class Converter:
 
     def __init__(self, external: Mapping[str, str]) -> None:
         self._external = {label_name(key): value for key, value in external.items()}
-        self._totals: dict[Labels, tuple[int, float]] = {}  # the last point's time, the total
-        self.unsent = 0  # points of the last request that cannot be told in series
+        self._totals: dict[Labels, tuple[int, Any]] = {}  # the last point's time, the total
+        self.unsent: Counter[str] = Counter()  # points of the last request that cannot be told in series, by reason
 
     def series(self, payload: bytes) -> list[Series]:
         """The series of one request, each once, samples in order of time."""
-        self.unsent = 0
+        self.unsent = Counter()
         found: dict[Labels, Series] = {}
-        request = ExportMetricsServiceRequest.FromString(payload)
-        for level in request.resource_metrics:
-            resource = {one.key: _text(one.value) for one in level.resource.attributes}
-            target = _target(resource)
+        for level in ExportMetricsServiceRequest.FromString(payload).resource_metrics:
+            common, info = points.target(level.resource)
             newest = 0
             for scope in level.scope_metrics:
+                labels = {**self._external, **dict(points.scope(scope.scope)), **dict(common)}
                 for metric in scope.metrics:
-                    for one in self._metric(metric, target):
+                    for one in self._metric(metric, labels):
                         known = found.setdefault(one.labels, one)
                         if known is not one:
                             known.samples += one.samples
                             known.exemplars += one.exemplars
                             known.histograms += one.histograms
-                        newest = max([newest, *(time for time, _ in one.samples)])
-            if newest and target:
-                info = self._labels("target_info", {label_name(key): value for key, value in resource.items()}, target)
-                found.setdefault(info, Series(info, Kind.GAUGE, samples=[(newest, 1.0)]))
+                        newest = max(newest, *(time for time, _ in (*one.samples, *one.histograms)))
+            if newest and info:
+                named = make_labels({**self._external, **dict(info)})
+                found.setdefault(named, Series(named, Kind.GAUGE, samples=[(newest, 1.0)]))
         for one in found.values():
             one.samples.sort(key=lambda sample: sample[0])
         return list(found.values())
 
-    def _metric(self, metric: Any, target: Mapping[str, str]) -> Iterator[Series]:
-        kind = metric.WhichOneof("data")
-        if kind is None:
+    def _metric(self, metric: Any, common: Mapping[str, str]) -> Iterator[Series]:
+        form = points.form(metric)
+        if form is None:
             return
-        data = getattr(metric, kind)
-        base = metric_name(metric.name, metric.unit)
-        delta = getattr(data, "aggregation_temporality", 0) == _DELTA
-        for point in data.data_points:
-            labels = {label_name(one.key): _text(one.value) for one in point.attributes}
-            parts: list[tuple[str, dict[str, str], float]]
-            if kind in ("gauge", "sum"):
-                counter = kind == "sum" and data.is_monotonic
-                name = base if not counter or base.endswith("_total") else f"{base}_total"
-                parts = [(name, {}, _value(point))]
-                shown = Kind.COUNTER if counter else Kind.GAUGE
-            elif kind == "histogram":
-                parts, shown = list(_classic(base, point)), Kind.HISTOGRAM
-            elif kind == "summary":
-                parts, shown = list(_summary(base, point)), Kind.SUMMARY
-            else:
-                yield from self._native(base, point, labels, target, metric, delta=delta)
-                continue
-            exemplars = [] if kind == "summary" else list(_exemplars(point))
-            for name, more, value in parts:
-                full = self._labels(name, {**labels, **more}, target)
-                time_ms = point.time_unix_nano // _NANOS_PER_MS
-                if point.flags & _NO_RECORDED_VALUE:
-                    value = _STALE  # noqa: PLW2901
-                elif delta:
-                    value = self._total(full, point.time_unix_nano, value)  # noqa: PLW2901
-                series = Series(full, shown, metric.description, metric.unit, samples=[(time_ms, value)])
-                series.exemplars = [one for one in exemplars if _belongs(one, name, more, point)]
-                yield series
+        for point in getattr(metric, form.shape).data_points:
+            for one in self._point(form, point, common):
+                one.help, one.unit = metric.description, metric.unit
+                yield one
 
-    def _total(self, labels: Labels, time_nano: int, value: float) -> float:
+    def _point(self, form: points.Form, point: Any, common: Mapping[str, str]) -> list[Series]:
+        """The series of one point; none, and that counted, when there can be none."""
+        labels = {**points.labels(point), **common}
+        native = form.shape == points.EXPONENTIAL
+        value = points.native(point) if native else points.values(form, point)
+        if points.ended(point):
+            value = [STALE] * sum(1 for _ in points.parts(form, point))
+        delta = form.delta and not points.ended(point)
+        why = _why_not(form, value, labels, delta=delta)
+        if why or value is None:
+            self.unsent[why] += 1
+            return []
+        names = [make_labels({**labels, **more}) for more in points.parts(form, point)]
+        kind, time_nano = Kind[form.kind.upper()], point.time_unix_nano
+        time_ms = milliseconds(time_nano)
+        if isinstance(value, NativeHistogram):
+            histogram = self._total(names[0], time_nano, value) if delta else value
+            return [Series(names[0], kind, histograms=[(time_ms, histogram)])]
+        if delta:
+            value = [self._total(name, time_nano, one) for name, one in zip(names, value, strict=False)]
+        found = [Series(name, kind, samples=[(time_ms, one)]) for name, one in zip(names, value, strict=False)]
+        for exemplar in () if form.shape == "summary" else point.exemplars:
+            place = _place(form, point, points.number(exemplar))
+            if place is not None:
+                found[place].exemplars.append(_exemplar(exemplar))
+        return found
+
+    def _total(self, labels: Labels, time_nano: int, value: _Value) -> _Value:
         """What a delta adds up to; a point that is not newer than the last adds nothing."""
-        last, total = self._totals.pop(labels, (0, 0.0))
-        if time_nano > last:
-            last, total = time_nano, total + value
+        last, total = self._totals.pop(labels, (0, None))
+        if total is None:
+            last, total = time_nano, value
+        elif time_nano > last:
+            last = time_nano
+            total = points.added(total, value) if isinstance(value, NativeHistogram) else total + value
         self._totals[labels] = last, total
         if len(self._totals) > limits.MAX_DELTA_SERIES:
             del self._totals[next(iter(self._totals))]
-        return total
-
-    def _native(
-        self, base: str, point: Any, labels: dict[str, str], target: Mapping[str, str], metric: Any, *, delta: bool
-    ) -> Iterator[Series]:
-        if delta or point.scale < _MIN_SCALE:
-            self.unsent += 1  # adding up buckets of changing scales is the sender's to do
-            return
-        down = max(0, point.scale - _MAX_SCALE)
-        histogram = NativeHistogram(
-            point.time_unix_nano // _NANOS_PER_MS,
-            point.count,
-            point.sum,
-            point.scale - down,
-            point.zero_threshold,
-            point.zero_count,
-            _buckets(point.positive, down),
-            _buckets(point.negative, down),
-        )
-        full = self._labels(base, labels, target)
-        yield Series(full, Kind.HISTOGRAM, metric.description, metric.unit, histograms=[histogram])
-
-    def _labels(self, name: str, labels: Mapping[str, str], target: Mapping[str, str]) -> Labels:
-        merged = {**self._external, **labels, **target, "__name__": name}
-        return tuple(sorted((key, value) for key, value in merged.items() if value))
+        return total  # type: ignore[no-any-return]  # of the kind of `value`: a series is of one form
 
 
-def _text(value: Any) -> str:
-    given = plain(value)
-    if isinstance(given, bool):
-        return "true" if given else "false"
-    return given if isinstance(given, str) else str(given)
+def _why_not(
+    form: points.Form, value: list[float] | NativeHistogram | None, labels: Mapping[str, str], *, delta: bool
+) -> str:
+    """Why a point cannot be told in series; empty when it can."""
+    if not form.name:
+        return "without a name"
+    if len(labels) > limits.MAX_LABELS:
+        return f"with more than {limits.MAX_LABELS} labels"
+    if value is None:
+        return "with a scale below -4" if form.shape == points.EXPONENTIAL else "with buckets that do not fit"
+    numbers = [value.sum] if isinstance(value, NativeHistogram) else value
+    return "that would add what is no number" if delta and not points.finite(numbers) else ""
 
 
-def _target(resource: Mapping[str, str]) -> dict[str, str]:
-    service, namespace = resource.get(attr.SERVICE_NAME, ""), resource.get(attr.SERVICE_NAMESPACE, "")
-    job = f"{namespace}/{service}" if namespace and service else service
-    target = {"job": job, "instance": resource.get(attr.SERVICE_INSTANCE_ID, "")}
-    return {key: value for key, value in target.items() if value}
+def _place(form: points.Form, point: Any, value: float) -> int | None:
+    """Which of a point's series shows an exemplar: the bucket that its value falls into, or the counter."""
+    if form.shape != "histogram":
+        return 0 if form.kind == "counter" else None
+    bounds = point.explicit_bounds
+    return next((place for place, bound in enumerate(bounds) if value <= bound), len(bounds))
 
 
-def _value(point: Any) -> float:
-    return float(point.as_int if point.WhichOneof("value") == "as_int" else point.as_double)
-
-
-def _classic(base: str, point: Any) -> Iterator[tuple[str, dict[str, str], float]]:
-    total = 0
-    for bound, count in zip([*point.explicit_bounds, None], point.bucket_counts, strict=False):
-        total += count
-        if bound is not None:
-            yield f"{base}_bucket", {"le": _bound(bound)}, float(total)
-    yield f"{base}_bucket", {"le": "+Inf"}, float(point.count)
-    yield f"{base}_count", {}, float(point.count)
-    if point.HasField("sum"):
-        yield f"{base}_sum", {}, point.sum
-
-
-def _summary(base: str, point: Any) -> Iterator[tuple[str, dict[str, str], float]]:
-    for one in point.quantile_values:
-        yield base, {"quantile": _bound(one.quantile)}, one.value
-    yield f"{base}_count", {}, float(point.count)
-    yield f"{base}_sum", {}, point.sum
-
-
-def _bound(value: float) -> str:
-    return repr(value).removesuffix(".0")
-
-
-def _exemplars(point: Any) -> Iterator[Exemplar]:
-    """Exemplars with their trace; Prometheus allows 128 characters of labels, which these keep to."""
-    for one in point.exemplars:
-        labels = []
-        if one.span_id:
-            labels.append(("span_id", one.span_id.hex()))
-        if one.trace_id:
-            labels.append(("trace_id", one.trace_id.hex()))
-        yield Exemplar(tuple(labels), _value(one), one.time_unix_nano // _NANOS_PER_MS)
-
-
-def _belongs(exemplar: Exemplar, name: str, more: Mapping[str, str], point: Any) -> bool:
-    """Whether an exemplar is shown on this series: on the bucket that its value falls into, or on a counter."""
-    if "le" not in more:
-        return name.endswith("_total")
-    bounds: Iterable[float] = getattr(point, "explicit_bounds", ())
-    return more["le"] == next((_bound(bound) for bound in bounds if exemplar.value <= bound), "+Inf")
-
-
-def _buckets(buckets: Any, down: int) -> dict[int, int]:
-    """Counts by Prometheus' index, which is one above OpenTelemetry's; `down` halves the resolution so many times."""
-    counts: dict[int, int] = {}
-    for place, count in enumerate(buckets.bucket_counts):
-        if count:
-            index = ((buckets.offset + place) >> down) + 1
-            counts[index] = counts.get(index, 0) + count
-    return counts
+def _exemplar(given: Any) -> Exemplar:
+    """An exemplar with its trace; Prometheus allows 128 characters of labels, which these keep to."""
+    ids = (("span_id", given.span_id), ("trace_id", given.trace_id))
+    labels = tuple((name, value.hex()) for name, value in ids if value)
+    return Exemplar(labels, points.number(given), milliseconds(given.time_unix_nano))

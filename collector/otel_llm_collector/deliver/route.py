@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from otel_llm_collector.any_value import text
 from otel_llm_collector.contract import Parcel
 from otel_llm_collector.deliver.otlp import SHAPES, count
-from otel_llm_collector.deliver.profile import plain
 
 _MAX_VALUE_CHARS = 256
 
@@ -45,7 +45,7 @@ def _headers(resource: Any, routes: Mapping[str, str]) -> tuple[tuple[str, str],
     values = {one.key: one.value for one in resource.attributes if one.key in routes.values()}
     found = []
     for header, attribute in routes.items():
-        value = str(plain(values[attribute])).strip() if attribute in values else ""
+        value = text(values[attribute]).strip() if attribute in values else ""
         if value and value.isascii() and value.isprintable() and len(value) <= _MAX_VALUE_CHARS:
             found.append((header, value))
     return tuple(found)

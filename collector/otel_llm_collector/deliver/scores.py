@@ -15,9 +15,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.enums import OtelLlmEvaluationEvaluatorType as Evaluator
 
+from otel_llm_collector.any_value import plain
 from otel_llm_collector.contract import Parcel
 from otel_llm_collector.deliver.otlp import SHAPES, walk
-from otel_llm_collector.deliver.profile import plain
 
 EVENT = attr.GEN_AI_EVALUATION_NAME.removesuffix("name") + "result"
 _YES = frozenset({"pass", "passed", "true", "yes", "good", "up", "thumbs_up", "positive"})
@@ -94,7 +94,7 @@ def scores(parcel: Parcel) -> tuple[list[Score], int]:
 
 
 def _score(record: Any) -> Score | None:
-    values = {one.key: plain(one.value) for one in record.attributes}
+    values = {one.key: plain(one.value, bytes.hex) for one in record.attributes}
     value = values.get(attr.GEN_AI_EVALUATION_SCORE_VALUE)
     number = float(value) if isinstance(value, (int, float)) else None
     score = Score(

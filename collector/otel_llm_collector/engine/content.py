@@ -11,11 +11,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.content_keys import content_keys
 
+from otel_llm_collector.any_value import no_bytes, plain
 from otel_llm_collector.engine import json_text
 from otel_llm_collector.engine.bounds import Bounder
 from otel_llm_collector.engine.redact import Redactor
 from otel_llm_collector.engine.settings import ProcessorsConfig
-from otel_llm_collector.engine.values import plain
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class ContentRules:
         if kind == "string_value":
             text = value.string_value
         elif kind in ("array_value", "kvlist_value") and 0 < self._max < value.ByteSize():
-            text = json_text.dump(plain(value, _MAX_DEPTH))
+            text = json_text.dump(plain(value, no_bytes, _MAX_DEPTH))
         else:
             return False
         bounded = self._bounder.bound(text)

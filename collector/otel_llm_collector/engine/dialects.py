@@ -16,8 +16,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_llm_semconv import attributes as attr
 
+from otel_llm_collector.any_value import put
 from otel_llm_collector.engine import shapes
-from otel_llm_collector.engine.values import NotConvertibleError, coerce, dump, looks_like_json, parse, plain, put
+from otel_llm_collector.engine.values import NotConvertibleError, coerce, dump, looks_like_json, parse, plain
 from otel_llm_collector.limits import MAX_DIALECT_PROBLEMS
 
 Table = Mapping[str, Any]

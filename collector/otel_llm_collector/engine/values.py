@@ -1,4 +1,4 @@
-"""Attribute values as plain Python and back, coerced to the type that the registry says."""
+"""Attribute values as the engine reads them, coerced to the type that the registry says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+from otel_llm_collector import any_value
 from otel_llm_collector.engine import json_text
 from otel_llm_collector.limits import MAX_ATTRIBUTE_JSON_BYTES
 
@@ -24,19 +25,9 @@ class NotConvertibleError(Exception):
         super().__init__(reason)
 
 
-def plain(value: AnyValue, levels: int = _MAX_DEPTH) -> Any:
-    """`value` as None, bool, int, float, str, list or dict; bytes are nobody's message and become None.
-
-    What is nested more than `levels` deep becomes None.
-    """
-    kind = value.WhichOneof("value")
-    if kind is None or kind == "bytes_value" or levels < 0:
-        return None
-    if kind == "array_value":
-        return [plain(one, levels - 1) for one in value.array_value.values]
-    if kind == "kvlist_value":
-        return {one.key: plain(one.value, levels - 1) for one in value.kvlist_value.values}
-    return getattr(value, kind)
+def plain(value: AnyValue) -> Any:
+    """`value` as None, bool, int, float, str, list or dict; bytes are nobody's message and become None."""
+    return any_value.plain(value, any_value.no_bytes, _MAX_DEPTH)
 
 
 def parse(text: str) -> Any:
@@ -69,22 +60,6 @@ def coerce(value: Any, kind: str) -> Any:
     if result is None:
         raise NotConvertibleError("wrong_type")
     return result
-
-
-def put(target: AnyValue, value: Any) -> None:
-    """Write a coerced value."""
-    if isinstance(value, bool):
-        target.bool_value = value
-    elif isinstance(value, int):
-        target.int_value = value
-    elif isinstance(value, float):
-        target.double_value = value
-    elif isinstance(value, list):
-        target.array_value.SetInParent()
-        for one in value:
-            put(target.array_value.values.add(), one)
-    else:
-        target.string_value = value
 
 
 def _refuse(constant: str) -> Any:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from otel_llm_semconv import attributes as attr
+
+from otel_llm_collector.any_value import scalar_text
 
 _NANO = 1e9
 # Short names for attributes, for `by` and `where`; every other name is that of an attribute itself.
@@ -57,7 +58,7 @@ def calls(request: bytes) -> Iterator[Call]:
     if not any(sign in request for sign in _SIGNS):
         return
     for resource_spans in ExportTraceServiceRequest.FromString(request).resource_spans:
-        resource = {one.key: _text(one.value) for one in resource_spans.resource.attributes}
+        resource = {one.key: scalar_text(one.value) for one in resource_spans.resource.attributes}
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
                 values = {one.key: one.value for one in span.attributes}
@@ -71,12 +72,5 @@ def calls(request: bytes) -> Iterator[Call]:
                     seconds=max(0, span.end_time_unix_nano - span.start_time_unix_nano) / _NANO,
                     error=span.status.code == Status.STATUS_CODE_ERROR,
                     cost_nano=None if cost is None else round(cost.double_value * _NANO),
-                    said={**resource, **{name: _text(value) for name, value in values.items()}},
+                    said={**resource, **{name: scalar_text(value) for name, value in values.items()}},
                 )
-
-
-def _text(value: AnyValue) -> str:
-    kind = value.WhichOneof("value")
-    if kind == "string_value":
-        return str(value.string_value)
-    return str(getattr(value, kind)) if kind in ("int_value", "double_value", "bool_value") else ""

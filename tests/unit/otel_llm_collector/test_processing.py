@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from otel_llm_collector.processing import SpanView, resource_of, value_of
+from otel_llm_collector.any_value import plain
+from otel_llm_collector.processing import SpanView, resource_of
 
 SCALARS = st.one_of(
     st.text(max_size=20),
@@ -54,7 +55,7 @@ def test_what_is_written_is_read_back(values: dict[str, Any]) -> None:
     view.attributes.clear()
     view.attributes.update(values)
     assert view.write_back()
-    assert {pair.key: value_of(pair.value) for pair in one.attributes} == values
+    assert {pair.key: plain(pair.value) for pair in one.attributes} == values
     again = SpanView(one, {})
     assert again.attributes == values
     assert not again.write_back()

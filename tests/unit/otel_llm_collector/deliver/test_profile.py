@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otel_llm_collector.any_value import plain
 from otel_llm_collector.components import EXPORTERS
 from otel_llm_collector.deliver.debug import DebugSettings
-from otel_llm_collector.deliver.profile import Profile, plain, shipped_profiles
+from otel_llm_collector.deliver.profile import Profile, shipped_profiles
 from otel_llm_semconv import attributes as attr
 from pydantic import ValidationError
 

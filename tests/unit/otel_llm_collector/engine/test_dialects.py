@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from otel_llm_collector.any_value import put
 from otel_llm_collector.contract import Outcome, Signal
 from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.prices import RateBook
 from otel_llm_collector.engine.pure import PureEngine
-from otel_llm_collector.engine.values import plain, put
+from otel_llm_collector.engine.values import plain
 from otel_llm_semconv.dialects import compiled
 
 TABLE = compiled()
