@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
 
     components = commands.add_parser("components", help="list what can stand in a configuration")
     components.set_defaults(command=_components)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of a configuration, for editors")
+    schema.set_defaults(command=_schema)
     return parser
 
 
@@ -155,4 +159,11 @@ def _components(_: argparse.Namespace) -> int:
         for name, settings in sorted(table.items()):
             summary = (settings.__doc__ or "").partition("\n")[0]
             print(f"  {name:12} {summary}")
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from otel_llm_collector.config_schema import json_schema  # noqa: PLC0415 - see _run
+
+    print(json.dumps(json_schema(), indent=2))
     return 0

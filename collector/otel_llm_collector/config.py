@@ -67,7 +67,7 @@ class ReceiversConfig(BaseModel):
     otlp: OtlpConfig = Field(default_factory=OtlpConfig, description="OTLP over gRPC and HTTP.")
 
 
-class _Sections(BaseModel):
+class Sections(BaseModel):
     """The sections whose shape does not depend on a `type` or `kind`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -138,11 +138,11 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
     if document is None:
         document = {}
     if not isinstance(document, dict):
-        right = "write a mapping of " + ", ".join(_Sections.model_fields)
+        right = "write a mapping of " + ", ".join(Sections.model_fields)
         raise ConfigError(source, [Problem("file", "is not a mapping", _short(document), right)])
     document = _expand(document, environment, "", reading)
 
-    sections = _validate(_Sections, document, "", reading) or _Sections()
+    sections = _validate(Sections, document, "", reading) or Sections()
     _check_plugins(sections.processors, problems)
     exporters = {}
     for name, entry in _mapping(document.get("exporters")).items():

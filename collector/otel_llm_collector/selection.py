@@ -33,7 +33,8 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, Mapping) else value
 
 
-Words = Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
+_Word = str | bool | int | float
+Words = Annotated[list[str], BeforeValidator(_words, json_schema_input_type=_Word | list[_Word]), Field(min_length=1)]
 
 
 class Selection(BaseModel):
@@ -51,7 +52,7 @@ class Selection(BaseModel):
 
 
 # one mapping, or a list of which any one is enough
-Selections = Annotated[list[Selection], BeforeValidator(_several)]
+Selections = Annotated[list[Selection], BeforeValidator(_several, json_schema_input_type=Selection | list[Selection])]
 
 
 class Matcher:

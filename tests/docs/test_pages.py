@@ -22,8 +22,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 from otel_llm_collector import cli as collector_cli
 from otel_llm_collector import config
+from otel_llm_collector.config_schema import json_schema
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.testing import HttpSink
 
@@ -134,8 +136,10 @@ def test_commands_in_the_text_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_configurations_are_right(block: Block) -> None:
-    """The collector accepts the block as it stands, its rules too; it is not empty."""
-    assert yaml.safe_load(block.body)
+    """The collector and an editor that has its schema accept the block as it stands, its rules too; it is not empty."""
+    document = yaml.safe_load(block.body)
+    assert document
+    assert not [error.message for error in Draft202012Validator(json_schema()).iter_errors(document)]
     config.load_rules(config.parse(block.body, {}, source=str(block), folder=block.page.parent))
 
 

@@ -112,7 +112,7 @@ def shipped_profiles() -> list[str]:
 
 
 # In a configuration: the name of a shipped profile, or the path of a file; null: attributes leave as they are
-ProfileChoice = Annotated[Profile | None, BeforeValidator(_load)]
+ProfileChoice = Annotated[Profile | None, BeforeValidator(_load, json_schema_input_type=str | None)]
 
 
 class CompiledProfile:

@@ -1,6 +1,6 @@
-"""docs/destinations has a page for each destination and docs/log.md each log, with options as the code declares them.
+"""Every option stands in the documentation as the code declares it: destinations, logs and all other sections.
 
-`python tests/docs/test_destinations.py` writes the tables.
+`python tests/docs/test_options.py` writes the tables.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from otel_llm_collector.components import EXPORTERS, LOGS
+from otel_llm_collector.alert.budgets import Budget
+from otel_llm_collector.alert.grouping import GroupingSettings
+from otel_llm_collector.components import EXPORTERS, LOGS, NOTIFIERS
+from otel_llm_collector.config import OtlpConfig, ReceiversConfig, Sections
 from otel_llm_collector.deliver.profile import shipped_profiles
 from otel_llm_collector.deliver.settings import DestinationSettings, NetworkSettings, ScoredSettings
 from pydantic import BaseModel
@@ -20,6 +23,8 @@ from pydantic_core import PydanticUndefined
 FOLDER = Path(__file__).parents[2] / "docs/destinations"
 BEGIN, END = "<!-- options: {} -->\n", "<!-- end -->"
 MAX_DEPTH = 2
+REFERENCE = FOLDER.parent / "reference/configuration.md"
+ELSEWHERE = {"exporters", "log"}  # sections with pages of their own
 SHARED = {"every": DestinationSettings, "network": NetworkSettings, "scores": ScoredSettings}
 
 
@@ -61,14 +66,32 @@ def _default(field: Any) -> str:
     value = field.default.value if isinstance(field.default, Enum) else field.default
     if hasattr(value, "get_secret_value"):
         value = value.get_secret_value()
+    if isinstance(value, str) and "\n" in value:
+        return "one of its own"
     words = {None: "`null`", True: "`true`", False: "`false`", "": ""}
     return words[value] if isinstance(value, (bool, str, type(None))) and value in words else f"`{value}`"
+
+
+def sections() -> dict[str, type[BaseModel]]:
+    """The tables of the reference, each with what it shows."""
+    found: dict[str, type[BaseModel]] = {}
+    for name, field in Sections.model_fields.items():
+        if name not in ELSEWHERE:
+            found[name] = _inside(field.annotation)[-1]
+    assert found["budgets"] is Budget
+    assert found.pop("receivers") is ReceiversConfig
+    for name, field in OtlpConfig.model_fields.items():
+        found[f"receivers.otlp.{name}"] = _inside(field.annotation)[0]
+    found["alerts.notify"] = GroupingSettings
+    found["apprise"] = NOTIFIERS["apprise"].config
+    return found
 
 
 def pages() -> dict[Path, list[tuple[str, type[BaseModel]]]]:
     """Each page with the tables it has to have."""
     found: dict[Path, list[tuple[str, type[BaseModel]]]] = {FOLDER / "README.md": list(SHARED.items())}
     found[FOLDER.parent / "log.md"] = [(name, log.config) for name, log in LOGS.items()]
+    found[REFERENCE] = list(sections().items())
     for name, component in EXPORTERS.items():
         found[FOLDER / f"{name}.md"] = [(name, component.config)]
     return found
