@@ -726,6 +726,9 @@ OTEL_LLM_QUERY_EXPANSION_COUNT: Final = "otel_llm.query_expansion.count"
 OTEL_LLM_QUERY_EXPANSION_QUERIES: Final = "otel_llm.query_expansion.queries"
 """The queries that one was expanded to. Sensitive: content."""
 
+OTEL_LLM_REFUSAL_REASON: Final = "otel_llm.refusal.reason"
+"""What kept a provider call from being answered. Known values: `refusal`, `content_filter`."""
+
 OTEL_LLM_RERANK_INPUT_COUNT: Final = "otel_llm.rerank.input_count"
 """Documents before reranking."""
 

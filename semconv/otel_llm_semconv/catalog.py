@@ -255,6 +255,7 @@ ATTRIBUTES: Final[dict[str, Known]] = {
     "otel_llm.quality.repetition_ratio": Known("double"),
     "otel_llm.query_expansion.count": Known("int"),
     "otel_llm.query_expansion.queries": Known("string[]"),
+    "otel_llm.refusal.reason": Known("string", ("refusal", "content_filter")),
     "otel_llm.rerank.input_count": Known("int"),
     "otel_llm.rerank.order_after": Known("string[]"),
     "otel_llm.rerank.order_before": Known("string[]"),

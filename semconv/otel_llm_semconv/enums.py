@@ -263,6 +263,15 @@ class OtelLlmOutcome(StrEnum):
     """The caller stopped it: an early break, a closed stream, a cancelled task. Not an error."""
 
 
+class OtelLlmRefusalReason(StrEnum):
+    """otel_llm.refusal.reason: What kept a provider call from being answered."""
+
+    REFUSAL = "refusal"
+    """The model declined to answer."""
+    CONTENT_FILTER = "content_filter"
+    """A filter of the provider stopped the question or the answer."""
+
+
 class OtelLlmRetrievalScoreKind(StrEnum):
     """otel_llm.retrieval.score_kind: What the scores mean, where the store is known to have one meaning."""
 

@@ -1174,6 +1174,20 @@ OTEL_LLM_ERRORS: Final = Metric(
     ),
 )
 
+OTEL_LLM_REFUSALS: Final = Metric(
+    "otel_llm.refusals",
+    "counter",
+    "{request}",
+    "Provider calls that the model declined or a content filter stopped.",
+    (
+        "service.name",
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "otel_llm.refusal.reason",
+    ),
+)
+
 OTEL_LLM_OPERATION_DURATION: Final = Metric(
     "otel_llm.operation.duration",
     "histogram",
@@ -1570,6 +1584,7 @@ METRICS: Final = {
     for metric in (
         OTEL_LLM_REQUESTS,
         OTEL_LLM_ERRORS,
+        OTEL_LLM_REFUSALS,
         OTEL_LLM_OPERATION_DURATION,
         OTEL_LLM_TOKENS,
         OTEL_LLM_COST_USD,

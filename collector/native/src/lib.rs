@@ -16,6 +16,7 @@ pub mod layers;
 pub mod measure;
 pub mod memory;
 pub mod prices;
+pub mod refusals;
 pub mod scan;
 pub mod schema;
 pub mod spans;

@@ -62,6 +62,7 @@ pub struct Group<'a> {
     pub tokens: [Option<u64>; MEASURED_KINDS.len()],
     pub cost: Option<f64>,
     pub unpriced: HashMap<Arc<str>, u64>,
+    pub refusals: HashMap<&'a str, u64>,
 }
 
 impl<'a> Group<'a> {
@@ -94,6 +95,9 @@ impl<'a> Group<'a> {
             Cost::None => {}
             Cost::Usd(usd) => self.cost = Some(self.cost.unwrap_or(0.0) + usd),
             Cost::Unknown(reason) => *self.unpriced.entry(reason.clone()).or_default() += 1,
+        }
+        if !span.refusal.is_empty() && span.is_call {
+            *self.refusals.entry(span.refusal).or_default() += 1;
         }
     }
 }

@@ -15,12 +15,13 @@ use crate::prices::{Answer, Cache, Question, Rates, Source, Tier, KINDS};
 use crate::scan::{Foreign, Replacements};
 use crate::spans::MEASURED_KINDS;
 use crate::tables::{
-    double_attribute_head, text_attribute, Boundaries, Dialects, Keys, Operations, Reasons, Slot, Tables, Written,
+    double_attribute_head, text_attribute, Boundaries, Dialects, Keys, Operations, Reasons, Refusals, Slot, Tables,
+    Written,
 };
 use crate::wire::Irregular;
 
 /// The form of the tables and answers that `engine/native.py` gives. It changes with either, in both places.
-const TABLES: u32 = 1;
+const TABLES: u32 = 2;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -34,6 +35,7 @@ struct PlainTables {
     words: HashMap<String, String>,
     provider_by_system: HashMap<String, String>,
     provider_calls: Vec<String>,
+    refusals: HashMap<String, String>,
     metrics: HashMap<String, String>,
     boundaries: HashMap<String, Vec<f64>>,
     rate_capacity: usize,
@@ -60,6 +62,7 @@ struct MetricNames {
     tokens: Py<PyString>,
     cost: Py<PyString>,
     unpriced: Py<PyString>,
+    refusals: Py<PyString>,
     first_token: Py<PyString>,
     time_per_token: Py<PyString>,
     returned: Py<PyString>,
@@ -220,6 +223,7 @@ impl PyEngine {
             tokens: metric("tokens")?,
             cost: metric("cost")?,
             unpriced: metric("unpriced")?,
+            refusals: metric("refusals")?,
             first_token: metric("first_token")?,
             time_per_token: metric("time_per_token")?,
             returned: metric("returned")?,
@@ -346,6 +350,9 @@ impl PyEngine {
         for (reason, count) in &group.unpriced {
             counters.set_item((&self.names.unpriced, with(&PyString::new(py, reason))?), count)?;
         }
+        for (reason, count) in &group.refusals {
+            counters.set_item((&self.names.refusals, with(&PyString::new(py, reason))?), count)?;
+        }
         Ok(())
     }
 
@@ -391,6 +398,7 @@ fn tables(plain: &PlainTables) -> PyResult<Tables> {
             embeddings: word("embeddings")?,
             retrieval: word("retrieval")?,
         },
+        refusals: Refusals { by_word: plain.refusals.clone(), refusal: word("refusal")? },
         reasons: Reasons {
             no_usage: word("no_usage")?.into(),
             no_model: word("no_model")?.into(),

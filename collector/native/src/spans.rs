@@ -6,8 +6,9 @@ use crate::prices::{
     Usage, CACHE_READ, CACHE_WRITE, GPU_MICROSECONDS, INPUT, INPUT_AUDIO, INPUT_IMAGE, OUTPUT, OUTPUT_AUDIO,
     OUTPUT_IMAGE, REASONING,
 };
+use crate::refusals::refusal;
 use crate::schema::{ANY_VALUE, ARRAY_VALUE, KEY_VALUE, KEY_VALUE_LIST, SPAN, SPAN_EVENT, STATUS};
-use crate::tables::{Slot, Tables};
+use crate::tables::{Refusals, Slot, Tables};
 use crate::wire::{Cursor, Irregular, Result, BYTES, FIXED64, VARINT};
 
 const MAX_TOKENS: u64 = 1_000_000_000_000; // more than any call can have: a larger count is a broken one
@@ -29,6 +30,7 @@ pub enum Value<'a> {
     Text(&'a str),
     Int(i64),
     Double(f64),
+    True,
     Array(Cursor<'a>),
     List,
     Other,
@@ -78,6 +80,8 @@ pub struct GenAi<'a> {
     pub returned_k: Option<u64>,
     pub requested_k: Option<u64>,
     pub gpu_microseconds: u64,
+    /// Why the call was refused; "" when it was not.
+    pub refusal: &'a str,
     pub cache_was_outside: bool,
     pub reasoning_was_outside: bool,
     /// A layer around another span of the same call.
@@ -200,12 +204,14 @@ impl<'a> RawSpan<'a> {
             returned_k: None,
             requested_k: None,
             gpu_microseconds: 0,
+            refusal: "",
             cache_was_outside: false,
             reasoning_was_outside: false,
             is_wrapper: false,
         };
         if found.is_call {
             found.gpu_microseconds = microseconds(seconds(self.value(Slot::GpuSeconds)).unwrap_or(0.0));
+            found.refusal = self.refusal(&tables.refusals)?;
             self.read_usage(&mut found, operation == tables.operations.embeddings)?;
         } else if operation == tables.operations.retrieval {
             found.returned_k = self.returned_k()?;
@@ -219,6 +225,11 @@ impl<'a> RawSpan<'a> {
             "" if self.is_error => OTHER_ERROR,
             kind => kind,
         }
+    }
+
+    fn refusal<'t>(&self, known: &'t Refusals) -> Result<&'t str> {
+        let (reasons, messages) = (self.value(Slot::FinishReasons), self.value(Slot::OutputMessages));
+        refusal(self.text(Slot::ErrorType), reasons, messages, self.value(Slot::Refused), known)
     }
 
     /// Token counts by precedence of spelling, never by summing spellings; subsets put inside their wholes.
@@ -329,6 +340,7 @@ fn any_value(mut field: Cursor<'_>, depth: u32) -> Result<Value<'_>> {
     while !field.is_done() {
         match field.tag()? {
             (1, BYTES) => value = Value::Text(field.text()?),
+            (2, VARINT) => value = if field.varint()? == 0 { Value::Other } else { Value::True },
             (3, VARINT) => value = Value::Int(field.varint()?.cast_signed()),
             (4, FIXED64) => value = Value::Double(f64::from_bits(field.fixed64()?)),
             (5, BYTES) if matches!(value, Value::Array(_)) => return Err(Irregular),
@@ -344,13 +356,29 @@ fn any_value(mut field: Cursor<'_>, depth: u32) -> Result<Value<'_>> {
             }
             (number, wire) => {
                 check::field(&mut field, &ANY_VALUE, number, wire, depth)?;
-                if matches!((number, wire), (2 | 8, VARINT) | (7, BYTES)) {
+                if matches!((number, wire), (8, VARINT) | (7, BYTES)) {
                     value = Value::Other;
                 }
             }
         }
     }
     Ok(value)
+}
+
+/// The texts in an array that was checked.
+pub fn texts(mut array: Cursor<'_>) -> Result<Vec<&str>> {
+    let mut found = Vec::new();
+    while !array.is_done() {
+        let (number, wire) = array.tag()?;
+        if (number, wire) == (1, BYTES) {
+            if let Value::Text(text) = any_value(array.message()?, SPAN_DEPTH + 4)? {
+                found.push(text);
+            }
+        } else {
+            array.skip(wire)?;
+        }
+    }
+    Ok(found)
 }
 
 fn elements(mut array: Cursor<'_>) -> Result<u64> {

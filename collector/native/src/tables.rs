@@ -45,6 +45,9 @@ slots! {
     InputImage = "input_image",
     OutputAudio = "output_audio",
     OutputImage = "output_image",
+    FinishReasons = "finish_reasons",
+    OutputMessages = "output_messages",
+    Refused = "refused",
     GpuSeconds = "gpu_seconds",
     Written = "written",
     DialectMarker = "dialect_marker",
@@ -92,6 +95,12 @@ pub struct Operations {
     pub chat: String,
     pub embeddings: String,
     pub retrieval: String,
+}
+
+/// What says that a call was refused: words of finish reasons and errors, and what they come to.
+pub struct Refusals {
+    pub by_word: HashMap<String, String>,
+    pub refusal: String,
 }
 
 /// Why a call has no price, as far as this engine finds out itself.
@@ -157,6 +166,7 @@ pub struct Tables {
     /// Former provider names and what they became.
     pub provider_by_system: HashMap<String, String>,
     pub operations: Operations,
+    pub refusals: Refusals,
     pub reasons: Reasons,
     pub written: Written,
     pub boundaries: Boundaries,

@@ -19,6 +19,7 @@ from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import GenAiOperationName as Operation
 from otel_llm_semconv.enums import OtelLlmCostUnknownReason as Unknown
+from otel_llm_semconv.enums import OtelLlmRefusalReason as Reason
 from otel_llm_semconv.events import GEN_AI_EVALUATION_RESULT
 
 from otel_llm_collector import limits
@@ -28,12 +29,13 @@ from otel_llm_collector.engine.calls import Memory
 from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.prices import KINDS, RateBook, Rates
 from otel_llm_collector.engine.pure import CURRENCY, WRITTEN, normalise
+from otel_llm_collector.engine.refusals import REFUSALS
 
 _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 
 
 # The form of the tables and answers below; a build that reads another form is not used.
-TABLES = 1
+TABLES = 2
 
 
 class Wire(Protocol):
@@ -139,6 +141,7 @@ def tables(dialects: Mapping[str, Any]) -> dict[str, Any]:
         "dialect_resources": [(key, wanted) for key, wanted, _ in dialects["resource"]],
         "words": _WORDS,
         "provider_by_system": dict(spans.PROVIDER_BY_SYSTEM),
+        "refusals": dict(REFUSALS),
         "provider_calls": sorted(spans.PROVIDER_CALLS),
         "metrics": {name: metric.name for name, metric in _METRICS.items()},
         "boundaries": {name: list(metric.boundaries) for name, metric in _METRICS.items() if metric.boundaries},
@@ -175,6 +178,9 @@ _KEYS = (
     ("input_image", attr.GEN_AI_USAGE_IMAGE_INPUT_TOKENS),
     ("output_audio", attr.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS),
     ("output_image", attr.GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS),
+    ("finish_reasons", attr.GEN_AI_RESPONSE_FINISH_REASONS),
+    ("output_messages", attr.GEN_AI_OUTPUT_MESSAGES),
+    ("refused", attr.OTEL_LLM_QUALITY_REFUSED),
 )
 
 _WORDS = {
@@ -182,6 +188,7 @@ _WORDS = {
     "chat": Operation.CHAT.value,
     "embeddings": Operation.EMBEDDINGS.value,
     "retrieval": Operation.RETRIEVAL.value,
+    "refusal": Reason.REFUSAL.value,
     "no_usage": Unknown.NO_USAGE.value,
     "no_model": Unknown.NO_MODEL.value,
     "inconsistent_usage": Unknown.INCONSISTENT_USAGE.value,
@@ -212,6 +219,7 @@ _METRICS = {
     "tokens": metrics.OTEL_LLM_TOKENS,
     "cost": metrics.OTEL_LLM_COST_USD,
     "unpriced": metrics.OTEL_LLM_COST_UNPRICED,
+    "refusals": metrics.OTEL_LLM_REFUSALS,
     "first_token": metrics.OTEL_LLM_TIME_TO_FIRST_TOKEN,
     "time_per_token": metrics.OTEL_LLM_TIME_PER_OUTPUT_TOKEN,
     "returned": metrics.OTEL_LLM_RETRIEVAL_RETURNED,

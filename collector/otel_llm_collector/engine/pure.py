@@ -407,13 +407,15 @@ def _measure(
 
 
 def _measure_call(labels: tuple[str, ...], genai: GenAiSpan, price: Price | Unknown | None, state: _Pass) -> None:
-    """Tokens and cost of one provider call."""
+    """Tokens, cost and refusal of one provider call."""
     for kind, count in genai.tokens.items():
         state.add(metrics.OTEL_LLM_TOKENS, (*labels, kind), count)
     if isinstance(price, Price):
         state.add(metrics.OTEL_LLM_COST_USD, labels, price.total / _NANO)
     elif price is not None:
         state.add(metrics.OTEL_LLM_COST_UNPRICED, (*labels, price.value), 1)
+    if genai.refusal:
+        state.add(metrics.OTEL_LLM_REFUSALS, (*labels, genai.refusal), 1)
 
 
 def _measure_events(service: str, span: Span, state: _Pass) -> None:

@@ -16,6 +16,7 @@ from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.enums import GenAiOperationName as Operation
 
 from otel_llm_collector.engine.prices import Usage
+from otel_llm_collector.engine.refusals import refusal
 
 # Operations that are one call to a provider; only they are priced and their tokens counted. Agents and workflows
 # repeat the sum of their children, `fetch_response` repeats an earlier call.
@@ -72,6 +73,7 @@ class GenAiSpan:
     returned_k: int | None = None
     requested_k: int | None = None
     gpu_microseconds: int = 0
+    refusal: str = ""  # why the call was refused, or "" when it was not
     repaired: list[str] = field(default_factory=list)
     is_wrapper: bool = False  # a layer around another span of the same call
     is_repeat: bool = False  # this very span was counted before
@@ -110,6 +112,7 @@ def read(span: Span, values: dict[str, AnyValue]) -> GenAiSpan | None:
     if operation in PROVIDER_CALLS:
         gpu = _seconds(values.get(attr.OTEL_LLM_GPU_SECONDS))
         found.gpu_microseconds = round(min(gpu or 0.0, _MAX_GPU_SECONDS) * 1e6)
+        found.refusal = refusal(values)
         _read_usage(found, values)
     elif operation == Operation.RETRIEVAL:
         found.returned_k = _returned_k(values)

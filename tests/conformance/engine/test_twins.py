@@ -83,14 +83,17 @@ def delimited(number: int, content: bytes, padding: int = 0) -> bytes:
 
 
 TEXTS = ["", "openai", "gpt-4o-mini", "chat", "chat", "embeddings", "retrieval", "1000", "٣", "7.5", "stop",
-         "[1, {}]", '[{"id": "a"}, {"id": "b"}]', "[1,", "ünï", "x" * 300]  # fmt: skip
+         "[1, {}]", '[{"id": "a"}, {"id": "b"}]', "[1,", "ünï", "x" * 300,
+         "refusal", '["Content-Filter"]', '[{"parts": [{"type" : "refusal"}], "finish_reason":"SAFETY"}]',
+         '"finish_reason" : "finish_reason":"safety" "type":"refusal', "a.spii"]  # fmt: skip
 KEYS = ["gen_ai.operation.name", "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.system", "error.type",
         "gen_ai.request.model", "gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.id", "server.address",
         "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "gen_ai.usage.output_tokens", "service.name",
         "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens", "http.route",
         "gen_ai.usage.reasoning.output_tokens", "gen_ai.retrieval.documents", "gen_ai.retrieval.top_k",
         "gen_ai.response.time_to_first_chunk", "otel_llm.operation.name", "otel_llm.retrieval.returned_k",
-        "otel_llm.cost.total", "otel_llm.usage.repaired"]  # fmt: skip
+        "otel_llm.cost.total", "otel_llm.usage.repaired", "gen_ai.response.finish_reasons", "gen_ai.output.messages",
+        "otel_llm.quality.refused"]  # fmt: skip
 DIALECTS = ["openinference.span.kind", "llm.token_count.prompt", "traceloop.span.kind"]
 SCOPE = "openinference.instrumentation.openai"
 NUMBERS = [0, 1, 2, 3, 5, 100, 2999, 10**12, 10**12 + 1, 2**63, 2**64 - 1]
