@@ -162,6 +162,9 @@ MAX_OPIK_TRACES = 1_000_000
 FILE_BYTES = 100 * MIB
 FILES = 10
 
+# look up again: runs of experiments that a tracker is known to have; the oldest leave first
+MAX_TRACKED_RUNS = 10_000
+
 # make again: scores that a repeated request does not make twice in MLflow; the oldest leave first
 MAX_REMEMBERED_SCORES = 10_000
 # keep: JSON longer than this inside one attribute of another dialect is not read; the attribute stays, counted

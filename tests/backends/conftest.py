@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from otel_llm_collector.app import App
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.deliver.scores import EVENT
 from otel_llm_collector.engine import load_engine
+from otel_llm_collector.receive.otlp_json import to_protobuf
 from otel_llm_semconv import attributes as attr
 
 BACKENDS = Path(__file__).parents[2] / ".cache/backends"
@@ -244,6 +246,35 @@ class Trace:
         return logs
 
 
+TRAINING = """
+import math, os, sys
+import otel_llm
+
+handle = otel_llm.configure("trainer", endpoint=sys.argv[1], instrument=False)
+parameters = {"lr": 2e-5, "data": {"name": "hh"}, "layers": ["q", "v"]}
+with otel_llm.experiment(sys.argv[2], run_id="run-1", run_name="rank-16", parameters=parameters, tags=["dpo"]) as run:
+    for step in range(5):
+        run.metrics({"loss": 1 / (1 + step), "odd[name]": step}, step=step, epoch=step / 4)
+    run.metrics({"eval/loss": math.nan}, step=4)
+    run.parameters(lr=1e-5)
+    run.note("warm start from the base model")
+    run.model("adapter", uri="file:///models/adapter")
+handle.shutdown()
+"""
+
+
+def train(collector: Collector, experiment: str) -> None:
+    """A training run of five steps, as a program with the SDK sends it."""
+    command = [sys.executable, "-c", TRAINING, collector.http, experiment]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+
+
+def kept_logs(folder: Path) -> list[ExportLogsServiceRequest]:
+    """The logs in a folder of the destination `file`."""
+    lines = (folder / "logs.jsonl").read_bytes().splitlines()
+    return [ExportLogsServiceRequest.FromString(to_protobuf(Signal.LOGS, line)[0]) for line in lines]
+
+
 class Tools:
     """What tests start with, under one name."""
 
@@ -256,6 +287,8 @@ class Tools:
     listening = staticmethod(listening)
     started = staticmethod(started)
     Collector = Collector
+    train = staticmethod(train)
+    kept_logs = staticmethod(kept_logs)
     Trace = Trace
 
 

@@ -97,3 +97,45 @@ def test_experiments_are_taken_from_the_resource(tools: Any, mlflow: str, tmp_pa
         path = f"{mlflow}/api/2.0/mlflow/experiments/get?experiment_id={number}"
         found.add(tools.call("GET", path)["experiment"]["name"])
     assert found == {"shop & co", "search/eu"}
+
+
+def test_a_training_run_is_there_once_also_when_its_events_come_again(tools: Any, mlflow: str, tmp_path: Path) -> None:
+    """Parameters, each step's numbers, tags, note, artifact and status, read back; sent twice by two collectors."""
+    exporter = {"type": "mlflow", "endpoint": mlflow, "retry": {"initial_seconds": 0.2}}
+    files = {"type": "file", "path": str(tmp_path), "signals": ["logs"]}
+    with tools.Collector(tmp_path, {"mlflow": exporter, "files": files}) as collector:
+        tools.train(collector, "dpo sweep")
+        tools.wait_for(lambda: collector.settled("mlflow", "files"), what="delivery")
+        assert collector.metric("otelcol_exporter_sent_log_records_total", exporter="mlflow") == 16
+    with tools.Collector(tmp_path, {"mlflow": exporter}) as collector:
+        for request in tools.kept_logs(tmp_path):
+            collector.send(Signal.LOGS, request)
+        tools.wait_for(lambda: collector.settled("mlflow"), what="delivery")
+        changed = request.SerializeToString().replace(b'"lr": 1e-05', b'"lr": 3e-05')
+        collector.send(Signal.LOGS, type(request).FromString(changed))
+        tools.wait_for(lambda: collector.settled("mlflow"), what="delivery")
+
+    api = f"{mlflow}/api/2.0/mlflow"
+    number = tools.call("GET", f"{api}/experiments/get-by-name?experiment_name=dpo%20sweep")["experiment"]
+    query = {"experiment_ids": [number["experiment_id"]]}
+    (run,) = tools.call("POST", f"{api}/runs/search", query)["runs"]
+    info, data = run["info"], run["data"]
+    assert (info["run_name"], info["status"]) == ("rank-16", "FINISHED")
+    assert info["end_time"] >= info["start_time"] > 0
+    parameters = {one["key"]: one["value"] for one in data["params"]}
+    assert parameters == {"lr": "1e-05", "data.name": "hh", "layers": '["q", "v"]'}
+    tags = {one["key"]: one["value"] for one in data["tags"]}
+    assert tags["otel_llm.experiment.run_id"] == "run-1"
+    assert tags["changed.lr"] == "3e-05"
+    assert "dpo" in tags
+    assert tags["mlflow.note.content"] == "warm start from the base model"
+    assert json.loads(tags["artifact.adapter"]) == {"kind": "model", "uri": "file:///models/adapter"}
+
+    def history(name: str) -> list[tuple[int, Any]]:
+        answer = tools.call("GET", f"{api}/metrics/get-history?run_id={info['run_id']}&metric_key={name}")
+        return [(one["step"], one["value"]) for one in answer["metrics"]]
+
+    assert history("loss") == [(step, 1 / (1 + step)) for step in range(5)]
+    assert history("odd_name_") == [(step, step) for step in range(5)]
+    assert history("epoch") == [(step, step / 4) for step in range(5)]
+    assert history("eval/loss") == [(4, "NaN")]

@@ -1,6 +1,6 @@
 """What happens to a record between the log and a backend.
 
-filter -> content -> scores -> route -> profile -> split -> bisect -> retry -> send.
+filter -> content -> events -> route -> profile -> split -> bisect -> retry -> send.
 
 `compose` is the one place that orders these steps; `reader` puts the filter first, or `assemble`, which filters itself,
 so that whole traces are made of what is wanted. Each takes a parcel and the record's entry in the books, and sees to
@@ -20,11 +20,11 @@ from otel_llm_collector.deliver.books import Books, Entry
 from otel_llm_collector.deliver.breaker import Breaker
 from otel_llm_collector.deliver.content import without_content
 from otel_llm_collector.deliver.dead_letters import DeadLetters
+from otel_llm_collector.deliver.events import only_events
 from otel_llm_collector.deliver.filter import Filter
 from otel_llm_collector.deliver.profile import CompiledProfile
 from otel_llm_collector.deliver.retry import Timing, send_with_retry
 from otel_llm_collector.deliver.route import routed
-from otel_llm_collector.deliver.scores import only_scores
 from otel_llm_collector.deliver.settings import Content, DestinationSettings, RetrySettings
 from otel_llm_collector.deliver.split import split
 from otel_llm_collector.errors import NotYet, Permanent, Retryable
@@ -62,8 +62,8 @@ def compose(
         step = _shaped(step, settings.profile.compiled(settings.resource_attributes()))
     if settings.routes():
         step = _routed(step, settings.routes())
-    if settings.scores_only:
-        step = _only_scores(step)
+    if settings.log_events:
+        step = _only_events(step, settings.log_events)
     if settings.content is Content.DROP:
         step = _without_content(step)
     return step
@@ -107,15 +107,15 @@ def _routed(following: Step, routes: Mapping[str, str]) -> Step:
     return step
 
 
-def _only_scores(following: Step) -> Step:
+def _only_events(following: Step, names: frozenset[str]) -> Step:
     async def step(parcel: Parcel, entry: Entry) -> None:
         if parcel.signal is not Signal.LOGS:
             await following(parcel, entry)
             return
-        scores = only_scores(parcel)
-        entry.dropped(parcel.items - (scores.items if scores else 0), "no_score", intentional=True)
-        if scores:
-            await following(scores, entry)
+        events = only_events(parcel, names)
+        entry.dropped(parcel.items - (events.items if events else 0), "other_logs", intentional=True)
+        if events:
+            await following(events, entry)
 
     return step
 

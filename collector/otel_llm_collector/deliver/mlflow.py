@@ -1,4 +1,4 @@
-"""MLflow: traces over OTLP/HTTP, feedback and evaluation results as assessments.
+"""MLflow: traces over OTLP/HTTP, feedback and evaluation results as assessments, runs of experiments as runs.
 
 The tracking server must keep its data in SQL. The experiment is looked up by name at the first request, and made when
 it is not there. Repeated spans replace themselves. Delivery: at least once.
@@ -6,10 +6,11 @@ it is not there. Repeated spans replace themselves. Delivery: at least once.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr
@@ -17,9 +18,11 @@ from pydantic import Field, SecretStr
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Parcel, Receipt, Signal
 from otel_llm_collector.deliver.http_client import HttpClient, HttpDestination, Url
+from otel_llm_collector.deliver.mlflow_runs import MlflowRuns, field_of
 from otel_llm_collector.deliver.otlp_http import post_otlp
 from otel_llm_collector.deliver.profile import ProfileChoice
-from otel_llm_collector.deliver.scores import Score, scores
+from otel_llm_collector.deliver.runs import RUNS, UNUSABLE, runs
+from otel_llm_collector.deliver.scores import SCORES, Score, scores
 from otel_llm_collector.deliver.settings import ScoredSettings
 from otel_llm_collector.errors import Permanent
 
@@ -31,6 +34,8 @@ _SOURCES = {"HUMAN": "HUMAN", "LLM": "LLM_JUDGE", "CODE": "CODE"}
 
 class MlflowSettings(ScoredSettings):
     """MLflow tracking server."""
+
+    log_events: ClassVar[frozenset[str]] = SCORES | RUNS
 
     type: Literal["mlflow"] = Field(description="mlflow")
     endpoint: Url = Field(description="Base URL of the tracking server, for example http://127.0.0.1:5000.")
@@ -54,10 +59,12 @@ class Mlflow(HttpDestination):
         token = settings.token.get_secret_value()
         self.client = HttpClient(settings, settings.endpoint, {"authorization": f"Bearer {token}"} if token else {})
         self._experiments: dict[str, str] = {}
+        self._looking = asyncio.Lock()
+        self._runs = MlflowRuns(self.client, self._experiment)
         self._assessed: dict[tuple[str, int], None] = {}
 
     async def send(self, parcel: Parcel) -> Receipt:
-        """Send spans, or assess traces that MLflow has; see `contract.Destination`."""
+        """Send spans, or assess traces and write runs; see `contract.Destination`."""
         headers = dict(parcel.headers)
         name = headers.pop(_BY_NAME, self._settings.experiment)
         if parcel.signal is Signal.TRACES:
@@ -67,6 +74,18 @@ class Mlflow(HttpDestination):
             except Permanent:
                 self._experiments.pop(name, None)  # it may have been deleted: look it up again
                 raise
+        unusable_runs = await self._write_runs(parcel)
+        refused = await self._write_scores(parcel, headers)
+        why = ["scores need a name, a value or label, and a trace"] * bool(refused) + [UNUSABLE] * bool(unusable_runs)
+        return Receipt(refused + unusable_runs, "; ".join(why))
+
+    async def _write_runs(self, parcel: Parcel) -> int:
+        found, unusable = runs(parcel)
+        for run in found:
+            await self._runs.write(run)
+        return unusable
+
+    async def _write_scores(self, parcel: Parcel, headers: Mapping[str, str]) -> int:
         found, unusable = scores(parcel)
         for score in found:
             key = (score.identifier, score.time_unix_nano)
@@ -75,25 +94,22 @@ class Mlflow(HttpDestination):
                 self._assessed[key] = None  # a second try of this parcel would make it twice
                 if len(self._assessed) > limits.MAX_REMEMBERED_SCORES:
                     del self._assessed[next(iter(self._assessed))]
-        without_trace = sum(not score.trace_id for score in found)
-        return Receipt(
-            unusable + without_trace,
-            "scores need a name, a value or label, and a trace" * bool(unusable + without_trace),
-        )
+        return unusable + sum(not score.trace_id for score in found)
 
     async def _experiment(self, name: str) -> str:
         """The id of the experiment `name`."""
-        known = self._experiments.get(name)
-        if known is None:
-            try:
-                path = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(name, safe='')}"
-                answer = await self.client.call("GET", path)
-                known = _field(answer.document(), "experiment", "experiment_id")
-            except Permanent:
-                answer = await self.client.call("POST", "/api/2.0/mlflow/experiments/create", {"name": name})
-                known = _field(answer.document(), "experiment_id")
-            self._experiments[name] = known
-        return known
+        async with self._looking:  # two would make it twice
+            known = self._experiments.get(name)
+            if known is None:
+                try:
+                    path = f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(name, safe='')}"
+                    answer = await self.client.call("GET", path)
+                    known = field_of(answer.document(), "experiment", "experiment_id")
+                except Permanent:
+                    answer = await self.client.call("POST", "/api/2.0/mlflow/experiments/create", {"name": name})
+                    known = field_of(answer.document(), "experiment_id")
+                self._experiments[name] = known
+            return known
 
     async def _assess(self, score: Score, headers: Mapping[str, str]) -> None:
         trace_id = f"tr-{score.trace_id.hex()}"
@@ -112,12 +128,3 @@ class Mlflow(HttpDestination):
         wait = score.is_fresh(self._settings.score_wait_seconds, time.time())
         may_pass = _NOT_YET if wait else frozenset()
         await self.client.call("POST", path, {"assessment": assessment}, headers=headers, may_pass=may_pass)
-
-
-def _field(document: Any, *path: str) -> str:
-    for name in path:
-        document = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(document, str):
-        msg = f"answered without {'.'.join(path)}; endpoint has to be an MLflow tracking server"
-        raise Permanent(msg)
-    return document

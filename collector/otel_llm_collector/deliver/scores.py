@@ -8,18 +8,19 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.enums import OtelLlmEvaluationEvaluatorType as Evaluator
 
 from otel_llm_collector.any_value import plain
 from otel_llm_collector.contract import Parcel
+from otel_llm_collector.deliver.events import event_name
 from otel_llm_collector.deliver.otlp import SHAPES, walk
 
 EVENT = attr.GEN_AI_EVALUATION_NAME.removesuffix("name") + "result"
+SCORES = frozenset({EVENT})
 _YES = frozenset({"pass", "passed", "true", "yes", "good", "up", "thumbs_up", "positive"})
 _NO = frozenset({"fail", "failed", "false", "no", "bad", "down", "thumbs_down", "negative"})
 
@@ -62,33 +63,11 @@ class Score:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def only_scores(parcel: Parcel) -> Parcel | None:
-    """`parcel` of logs with nothing but its scores; None when it has none."""
-    if EVENT.encode() not in parcel.payload:
-        return None
-    request = ExportLogsServiceRequest.FromString(parcel.payload)
-    items = 0
-    for level in request.resource_logs:
-        for scope in level.scope_logs:
-            kept = [record for record in scope.log_records if is_score(record)]
-            if len(kept) < len(scope.log_records):
-                del scope.log_records[:]
-                scope.log_records.extend(kept)
-            items += len(kept)
-    return replace(parcel, payload=request.SerializeToString(), items=items) if items else None
-
-
-def is_score(record: Any) -> bool:
-    """Whether a log record is an evaluation result; older senders name the event in an attribute."""
-    if record.event_name:
-        return bool(record.event_name == EVENT)
-    return any(one.key == "event.name" and one.value.string_value == EVENT for one in record.attributes)
-
-
 def scores(parcel: Parcel) -> tuple[list[Score], int]:
     """The scores of a parcel of logs that can be sent, and how many cannot: no name, nothing to point at, no value."""
     shape = SHAPES[parcel.signal]
-    found = [_score(record) for _, _, record in walk(shape.request.FromString(parcel.payload), shape)]
+    records = (record for _, _, record in walk(shape.request.FromString(parcel.payload), shape))
+    found = [_score(record) for record in records if event_name(record) == EVENT]
     usable = [score for score in found if score is not None]
     return usable, len(found) - len(usable)
 

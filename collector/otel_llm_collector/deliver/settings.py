@@ -16,6 +16,7 @@ from otel_llm_collector.deliver.dead_letters import DeadLetterSettings
 from otel_llm_collector.deliver.filter import FilterSettings
 from otel_llm_collector.deliver.profile import ProfileChoice
 from otel_llm_collector.deliver.sampling import SamplingSettings
+from otel_llm_collector.deliver.scores import SCORES
 from otel_llm_collector.deliver.traces import WholeTraceSettings
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -103,7 +104,7 @@ class DestinationSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     takes: ClassVar[frozenset[Signal]] = frozenset(Signal)  # the signals that the backend has a use for
-    scores_only: ClassVar[bool] = False  # of the logs, only evaluation results and feedback are sent
+    log_events: ClassVar[frozenset[str]] = frozenset()  # of the logs only these events are sent; empty: all logs
 
     type: str = Field(description="The kind of destination.")
     signals: list[Signal] = Field(
@@ -191,7 +192,7 @@ class ScoredSettings(NetworkSettings):
     """What destinations can be told that take traces over OTLP and scores over an API of their own."""
 
     takes: ClassVar[frozenset[Signal]] = frozenset({Signal.TRACES, Signal.LOGS})
-    scores_only: ClassVar[bool] = True
+    log_events: ClassVar[frozenset[str]] = SCORES
 
     score_wait_seconds: float = Field(
         60.0, ge=0, description="A score is given up when its trace is not there this many seconds after it was made."

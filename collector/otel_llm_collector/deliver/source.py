@@ -96,7 +96,7 @@ class Source:
             size < self._merge_bytes
             and len(self._read) < limits.MERGE_RECORDS
             and self._read[-1][0].signal is self._read[0][0].signal
-            and any(self._log.backlog(self._name).values())
+            and any(self._log.backlog(self._name).get(signal) for signal in self._wanted)
             and await self._read_one()
         ):
             size += len(self._read[-1][0].payload)

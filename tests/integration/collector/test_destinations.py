@@ -265,7 +265,7 @@ def test_other_logs_are_no_business_of_a_backend_that_takes_scores() -> None:
             await delivery.put(Signal.LOGS, logs)
             await delivery.settle()
             dropped = delivery.value(
-                "otel_llm_exporter_dropped_log_records_total", reason="no_score", intentional="true"
+                "otel_llm_exporter_dropped_log_records_total", reason="other_logs", intentional="true"
             )
             assert dropped == 1
             assert not opik.requests

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from otel_llm_collector.contract import Parcel, Signal
-from otel_llm_collector.deliver.scores import EVENT, only_scores, scores
+from otel_llm_collector.deliver.events import only_events
+from otel_llm_collector.deliver.scores import EVENT, SCORES, scores
 from otel_llm_semconv import attributes as attr
 
 TRACE, SPAN = b"t" * 16, b"s" * 8
@@ -32,10 +33,10 @@ GOOD = {attr.GEN_AI_EVALUATION_NAME: "helpful", attr.GEN_AI_EVALUATION_SCORE_VAL
 def test_only_evaluation_results_are_left() -> None:
     """Other records go; the older way to name an event, in an attribute, counts as well."""
     older = {"_event_name": "", "event.name": EVENT, **GOOD}
-    left = only_scores(parcel({"_event_name": "other"}, GOOD, older, {"_event_name": ""}))
+    left = only_events(parcel({"_event_name": "other"}, GOOD, older, {"_event_name": ""}), SCORES)
     assert left is not None
     assert left.items == 2
-    assert only_scores(parcel({"_event_name": "other"})) is None
+    assert only_events(parcel({"_event_name": "other"}), SCORES) is None
 
 
 def test_a_score_has_what_the_event_says() -> None:

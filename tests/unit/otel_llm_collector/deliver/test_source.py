@@ -52,3 +52,23 @@ def test_a_busy_reader_waits_a_moment_for_company(busy: bool, size: int, togethe
         assert found == together
 
     asyncio.run(run())
+
+
+def test_what_a_destination_does_not_want_is_not_waited_behind() -> None:
+    """A request leaves at once although only a request of another signal comes after it."""
+
+    async def run() -> None:
+        log = MemoryLog(MemoryLogConfig(), ["d"])
+        books = Books({"d": frozenset({Signal.LOGS})}, CollectorRegistry())
+
+        async def nothing(_: float) -> None: ...
+
+        wanted = frozenset({Signal.LOGS})
+        source = Source("d", log, wanted, books, lambda _: None, nothing, 100, lambda: True, nothing)
+        await log.append(Signal.LOGS, b"wanted", 1)
+        await log.append(Signal.TRACES, b"not wanted", 1)
+        batch = await asyncio.wait_for(source.next(), 5)
+        assert batch is not None
+        assert [record.payload for record in batch.records] == [b"wanted"]
+
+    asyncio.run(run())
