@@ -15,10 +15,10 @@ from typing import Any
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import events
 
+from otel_llm_collector.any_value import plain
 from otel_llm_collector.contract import Parcel
 from otel_llm_collector.deliver.events import event_name
 from otel_llm_collector.deliver.otlp import SHAPES, walk
-from otel_llm_collector.deliver.profile import plain
 
 RUNS = frozenset(
     {
