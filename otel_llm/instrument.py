@@ -158,8 +158,9 @@ LIBRARIES: dict[str, Library] = {
 }
 
 
-def _threading() -> None:
-    import_module("opentelemetry.instrumentation.threading").ThreadingInstrumentor().instrument()
+def _threading() -> str:
+    said: str = import_module("otel_llm.threads").instrument()
+    return said
 
 
 def _retriever(name: str) -> Callable[[], None]:
@@ -184,7 +185,7 @@ RETRIEVERS = {
 _FRAMEWORKS = {"langchain-retrievers": ("langchain", False), "llama-index-retrievers": ("llama-index", True)}
 
 # What is instrumented by code of ours; it stands beside the candidates above and doubles nothing.
-OWN: dict[str, tuple[str, Callable[[], None]]] = {
+OWN: dict[str, tuple[str, Callable[[], str | None]]] = {
     "threading": ("threading", _threading),
     "fastapi": ("fastapi", instrument_class),
     **{name: (module, _retriever(name)) for name, module in RETRIEVERS.items()},
@@ -237,14 +238,13 @@ def _own(name: str, wish: str, others: Mapping[str, str], *, rehearse: bool) -> 
     try:
         if name not in RETRIEVERS and not rehearse:
             import_module(module)
-        if not rehearse:
-            function()
+        said = None if rehearse else function()
     except ImportError as error:
         return f"not installed ({error.name or error})"
     except Exception as error:  # somebody else's code must not stop the program
         warn_once(f"{name} could not be instrumented: {error}")
         return f"failed ({type(error).__name__}: {error})"
-    return "instrumented"
+    return said or "instrumented"
 
 
 def _library_outcome(name: str, wish: str, others: Mapping[str, str], *, rehearse: bool) -> str:

@@ -1,4 +1,4 @@
-"""Retrieval spans for libraries that no official instrumentation traces: one file for each, all through `patch.py`.
+"""Retrieval spans for libraries that no official instrumentation traces: one file for each, all through `search.py`.
 
 Where a retriever calls a vector store, the retriever's span is the retrieval and the store's a plain child of it:
 queries and documents count once. A library is patched when the program imports it, not before, and `undo` gives it back
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from otel_llm.retrievers.patch import forget, when_imported
+from otel_llm.patch import forget, when_imported
 
 # Name -> (the module of ours that patches it, the modules whose import is waited for).
 LIBRARIES: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from otel_llm_semconv.enums import OtelLlmRetrievalScoreKind as ScoreKind
 
-from otel_llm.retrievers.patch import Found, Search, trace_searches
+from otel_llm.retrievers.search import Found, Search, trace_searches
 
 
 def instrument(module: ModuleType) -> None:

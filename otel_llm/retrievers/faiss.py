@@ -10,7 +10,7 @@ from typing import Any
 
 from otel_llm_semconv.enums import OtelLlmRetrievalScoreKind as ScoreKind
 
-from otel_llm.retrievers.patch import Found, Search, trace_searches
+from otel_llm.retrievers.search import Found, Search, trace_searches
 
 _INNER_PRODUCT = 0  # faiss.METRIC_INNER_PRODUCT
 _MAX_QUERIES = 1  # of a batch of queries only the count is recorded: their documents are no ranking

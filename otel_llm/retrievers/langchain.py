@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_llm.retrievers.patch import Found, Search, trace_searches
+from otel_llm.retrievers.search import Found, Search, trace_searches
 
 
 def instrument(module: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from otel_llm_semconv.enums import OtelLlmRetrievalScoreKind as ScoreKind
 
-from otel_llm.retrievers.patch import Found, Search, trace_searches
+from otel_llm.retrievers.search import Found, Search, trace_searches
 
 _MAX_STATEMENT = 20_000  # longer statements are not looked at
 _SEARCH = re.compile(r"<(?:->|=>|#>|\+>|~>|%>)")

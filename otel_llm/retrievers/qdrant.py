@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from otel_llm.retrievers.patch import Found, Search, trace_searches
+from otel_llm.retrievers.search import Found, Search, trace_searches
 
 _TEXT_KEYS = ("document", "text", "page_content", "content")
 

@@ -21,17 +21,10 @@ CACHE = ROOT / ".cache" / "clients"
 LACKING = 77  # a program's exit code when something that it needs is not on this machine
 SERVER = ("starlette>=1", "uvicorn>=0.34")
 OPENAI = "opentelemetry-instrumentation-genai-openai>=1.3b0"
-THREADING = "opentelemetry-instrumentation-threading>=0.64b0"
 
-LANGCHAIN = (
-    "langchain-core",
-    "langchain-openai",
-    "numpy",
-    OPENAI,
-    THREADING,
-)
+LANGCHAIN = ("langchain-core", "langchain-openai", "numpy", OPENAI)
 
-LLAMA_INDEX = ("llama-index-core", "llama-index-llms-openai-like", OPENAI, THREADING)
+LLAMA_INDEX = ("llama-index-core", "llama-index-llms-openai-like", OPENAI)
 
 
 @dataclass(frozen=True)
@@ -44,8 +37,8 @@ class Leg:
 
 
 LEGS = {
-    "openai2": Leg("openai_client.py", ("openai>=2,<3", OPENAI, THREADING)),
-    "openai3": Leg("openai_client.py", ("openai>=3,<4", OPENAI, THREADING)),
+    "openai2": Leg("openai_client.py", ("openai>=2,<3", OPENAI)),
+    "openai3": Leg("openai_client.py", ("openai>=3,<4", OPENAI)),
     "anthropic": Leg("anthropic_client.py", ("anthropic>=2", "opentelemetry-instrumentation-genai-anthropic>=1.3b0")),
     "langchain": Leg("langchain_rag.py", LANGCHAIN),
     "langchain-official": Leg(
@@ -128,7 +121,6 @@ def environment(leg: Leg) -> str:
     ready = folder / "ready"
     if not ready.exists():
         venv.create(folder, with_pip=True, clear=True)
-        install(python, "--upgrade", "pip")  # pip 23 finds no way through OpenTelemetry's beta versions
         install(python, *leg.packages, *SERVER, "--editable", str(ROOT))
         if leg.alone:
             install(python, "--no-deps", *leg.alone)

@@ -20,7 +20,6 @@ OURS = {"otel_llm", "otel_llm_collector", "otel_llm_semconv", "otel_llm_wire"}  
 LOADED_BY_NAME = {
     "httptools",  # uvicorn takes it when it is there
     "opentelemetry-exporter-otlp-proto-http",  # otel_llm/exporters.py
-    "opentelemetry-instrumentation-threading",  # otel_llm/instrument.py
     "opentelemetry-instrumentation-genai-openai",  # otel_llm/instrument.py
     "nvidia-ml-py",  # otel_llm/gpu/nvml.py
     "psutil",  # otel_llm/hardware.py

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as context_api
-from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from otel_llm_semconv import attributes as attr
 
 import otel_llm
+from otel_llm import threads as context_in_threads
 from otel_llm.sessions import KEY, SessionPropagator, attributes_of
 
 
 @pytest.fixture
 def threads() -> Iterator[None]:
     """Threads and executors take the context with them, as after `configure`."""
-    ThreadingInstrumentor().instrument()
+    context_in_threads.instrument()
     yield
-    ThreadingInstrumentor().uninstrument()
+    context_in_threads.undo()
 
 
 def users(spans: Any) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.trace import StatusCode
 from otel_llm_semconv import attributes as attr
 
 import otel_llm
+from otel_llm import threads
 
 
 def by_name(spans: Any) -> dict[str, list[Any]]:
@@ -242,7 +242,7 @@ def test_threads_pools_and_executors(spans: Any) -> None:
         with otel_llm.span("inner"):
             pass
 
-    ThreadingInstrumentor().instrument()
+    threads.instrument()
     try:
         with otel_llm.span("work"):
             with ThreadPoolExecutor(2) as pool:
@@ -257,7 +257,7 @@ def test_threads_pools_and_executors(spans: Any) -> None:
 
             asyncio.run(in_executor())
     finally:
-        ThreadingInstrumentor().uninstrument()
+        threads.undo()
     check_children(spans, 5)
 
 

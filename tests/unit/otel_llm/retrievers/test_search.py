@@ -1,11 +1,10 @@
-"""The seam through which libraries are patched: guarded, reversible, lazy."""
+"""A method that searches is a retrieval span, and the library is itself again afterwards."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,8 +14,8 @@ from opentelemetry.trace import SpanKind
 from otel_llm_semconv import attributes as attr
 
 import otel_llm
-from otel_llm.retrievers import patch
-from otel_llm.retrievers.patch import Found, Search
+from otel_llm import patch
+from otel_llm.retrievers.search import Found, Search, trace_searches
 
 
 class Base:
@@ -59,8 +58,8 @@ def patched() -> Iterator[type[Store]]:
     """The store, patched on the class that inherits."""
 
     def attach(_: ModuleType) -> None:
-        patch.trace_searches(Store, "search", describe, read)
-        patch.trace_searches(Store, "asearch", describe, read)
+        trace_searches(Store, "search", describe, read)
+        trace_searches(Store, "asearch", describe, read)
 
     patch.when_imported("teststore", __name__, attach) if __name__ in sys.modules else patch._attach(
         "teststore", ModuleType("teststore"), attach
@@ -124,7 +123,7 @@ def test_a_store_below_a_retriever_counts_nothing_twice(patched: type[Store], sp
 
 def test_undoing_gives_back_what_was_there(patched: type[Store], spans: InMemorySpanExporter) -> None:
     """An inherited method is inherited again; patching twice is patching once."""
-    patch.trace_searches(Store, "search", describe, read)
+    trace_searches(Store, "search", describe, read)
     assert "search" in vars(Store)
     Store().search("what")
     assert len(spans.get_finished_spans()) == 1
@@ -133,41 +132,3 @@ def test_undoing_gives_back_what_was_there(patched: type[Store], spans: InMemory
     assert Store.search is Base.search
     Store().search("what")
     assert len(spans.get_finished_spans()) == 1
-
-
-LATE = "def answer():\n    return 42\n"
-
-
-def test_a_library_is_patched_when_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting imports nothing; the import patches; what is patched can be undone."""
-    (tmp_path / "late_library.py").write_text(LATE, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    patch.when_imported("late", "late_library", lambda module: patch.replace(module, "answer", lambda: 43))
-    assert "late_library" not in sys.modules
-    try:
-        library = __import__("late_library")
-        assert library.answer() == 43
-        assert type(library.__spec__.loader).__name__ == "SourceFileLoader"
-        patch.forget("late")
-        assert library.answer() == 42
-    finally:
-        sys.modules.pop("late_library", None)
-
-
-def test_a_patch_that_fails_leaves_the_library_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What was replaced before the failure is undone, the import succeeds, one warning says so."""
-    (tmp_path / "odd_library.py").write_text(LATE, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def attach(module: ModuleType) -> None:
-        patch.replace(module, "answer", lambda: 43)
-        raise AttributeError("no such class")
-
-    patch.when_imported("odd", "odd_library", attach)
-    try:
-        assert __import__("odd_library").answer() == 42
-    finally:
-        sys.modules.pop("odd_library", None)
-    assert "odd could not be instrumented: AttributeError" in caplog.text

@@ -1,22 +1,14 @@
-"""The one seam through which libraries are patched: guarded, reversible, and only once the program imports them.
+"""A method that searches becomes a retrieval span.
 
-A wrapped function is called exactly once whatever goes wrong around it, and its result and its exceptions are the
-caller's as they were.
+It is called exactly once whatever goes wrong around it; its result and its exceptions are the caller's, as they were.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.abc
-import importlib.machinery
 import inspect
-import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 from opentelemetry import trace
@@ -28,13 +20,8 @@ from otel_llm_semconv.enums import OtelLlmRetrievalScoreKind as ScoreKind
 from otel_llm.guard import warn_once
 from otel_llm.handles import Handle, RetrievalHandle
 from otel_llm.helpers import retrieval
+from otel_llm.patch import is_replaced, replace
 from otel_llm.steps import Run, Step
-
-_MARK = "_otel_llm_wrapped"
-_attaching: ContextVar[str] = ContextVar("otel_llm_attaching", default="")
-_lock = threading.RLock()
-_patches: dict[str, list[tuple[Any, str, Any, bool]]] = {}  # name -> (owner, attribute, what was there, was it its own)
-_waiting: dict[str, tuple[str, Callable[[ModuleType], None]]] = {}  # module -> (name, what patches it)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,95 +55,10 @@ def trace_searches(owner: Any, method: str, describe: Describe, read: Read) -> N
     then the arguments.
     """
     original = getattr(owner, method, None)
-    if original is None or getattr(original, _MARK, False):
+    if original is None or is_replaced(original):
         return
     wrap = _wrap_coroutine if inspect.iscoroutinefunction(original) else _wrap
     replace(owner, method, wrap(original, describe, read))
-
-
-def replace(owner: Any, attribute: str, value: Any) -> None:
-    """Set an attribute of a class or module, remembered for `forget`."""
-    own = attribute in vars(owner)
-    before = vars(owner).get(attribute)
-    setattr(value, _MARK, True)
-    setattr(owner, attribute, value)
-    with _lock:
-        _patches.setdefault(_attaching.get(), []).append((owner, attribute, before, own))
-
-
-def forget(name: str) -> None:
-    """Undo what was replaced for `name`, newest first, and wait for its module no longer."""
-    with _lock:
-        for module in [module for module, (waiting, _) in _waiting.items() if waiting == name]:
-            del _waiting[module]
-        for owner, attribute, before, own in reversed(_patches.pop(name, [])):
-            if own:
-                setattr(owner, attribute, before)
-            else:
-                delattr(owner, attribute)
-
-
-def when_imported(name: str, module: str, attach: Callable[[ModuleType], None]) -> None:
-    """Call `attach` with a module: now if it is imported, else right after. What it replaces is kept under `name`."""
-    if module in sys.modules:
-        _attach(name, sys.modules[module], attach)
-        return
-    with _lock:
-        _waiting[module] = (name, attach)
-        if not any(isinstance(one, _Finder) for one in sys.meta_path):
-            sys.meta_path.insert(0, _Finder())
-
-
-def _attach(name: str, module: ModuleType, attach: Callable[[ModuleType], None]) -> None:
-    token = _attaching.set(name)
-    try:
-        attach(module)
-    except Exception as error:  # a version of the library that looks different
-        forget(name)
-        warn_once(f"{name} could not be instrumented: {type(error).__name__}: {error}")
-    finally:
-        _attaching.reset(token)
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Lets others find a module, and has it patched after it ran."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        with _lock:
-            waiting = _waiting.pop(fullname, None)
-        if waiting is None:
-            return None
-        spec = find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            name, attach = waiting
-            spec.loader = _Loader(spec.loader, lambda module: _attach(name, module, attach))  # type: ignore[assignment]
-        return spec
-
-
-class _Loader:
-    """A loader that does something after the module ran."""
-
-    def __init__(self, loader: Any, after: Callable[[ModuleType], None]) -> None:
-        self._loader = loader
-        self._after = after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        """As the real loader."""
-        module: ModuleType | None = self._loader.create_module(spec)
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        """As the real loader; then what was waited for."""
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        self._after(module)
 
 
 def _wrap(original: Callable[..., Any], describe: Describe, read: Read) -> Callable[..., Any]:
