@@ -5,17 +5,20 @@ Handles never raise into the program: a value that cannot be read is left out an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from opentelemetry.trace import Span
 from otel_llm_semconv import attributes as attr
 
 from otel_llm.content import Mode, as_json, record
 from otel_llm.documents import Document, read_documents
-from otel_llm.guard import guarded
+from otel_llm.guard import guarded, warn_once
 from otel_llm.responses import Response, StreamReader, read_response
+from otel_llm.streams import AsyncStream, Reading, Stream
+
+Item = TypeVar("Item")
 
 
 class Handle:
@@ -24,6 +27,7 @@ class Handle:
     __slots__ = ("content", "span", "work")
 
     reads_arguments = False  # whether `called` looks at anything
+    reading: Reading | None = None  # the stream that the block reads, where it reads one
 
     def __init__(self, span: Span, content: Mode) -> None:
         self.span = span
@@ -66,7 +70,7 @@ class Handle:
 class ChatHandle(Handle):
     """A call to a model."""
 
-    __slots__ = ("_began", "_chunks", "_first", "_last", "_stream")
+    __slots__ = ("_began", "_chunks", "_first", "_last", "_stream", "reading")
 
     def __init__(self, span: Span, content: Mode) -> None:
         super().__init__(span, content)
@@ -75,6 +79,35 @@ class ChatHandle(Handle):
         self._last = 0.0
         self._chunks = 0
         self._stream: StreamReader | None = None
+        self.reading = None
+
+    @overload
+    def stream(self, chunks: AsyncIterable[Item]) -> AsyncStream[Item]: ...
+
+    @overload
+    def stream(self, chunks: Iterable[Item]) -> Stream[Item]: ...
+
+    def stream(self, chunks: Any) -> Any:
+        """Hand over a streamed answer chunk by chunk; time it, and read what its chunks say of usage and model.
+
+            with otel_llm.chat(provider="openai", model="gpt-4o-mini") as call:
+                for chunk in call.stream(client.chat.completions.create(..., stream=True)):
+                    ...
+
+        The step lasts as long as the block and the stream do: a stream that outlives the block (because it is returned,
+        say) ends the step at its own end. A stream that is left early has the outcome `cancelled`. Whatever else the
+        provider's stream can do, what is returned can too.
+        """
+        if hasattr(chunks, "__aiter__"):
+            steps: Any = chunks if hasattr(chunks, "__anext__") else aiter(chunks)
+            self.reading = Reading()
+            return AsyncStream(steps, self.reading, self)
+        if hasattr(chunks, "__iter__"):
+            steps = chunks if hasattr(chunks, "__next__") else iter(chunks)
+            self.reading = Reading()
+            return Stream(steps, self.reading, self)
+        warn_once(f"a stream is {type(chunks).__name__}, which is not iterable; it is given back as it is")
+        return chunks
 
     @guarded
     def response(self, response: Any) -> Any:
@@ -156,6 +189,7 @@ class ChatHandle(Handle):
     def begin_stream(self) -> None:
         """Time the chunks from here."""
         self._stream = StreamReader(with_text=self.content != "off")
+        self._chunks = 0
         self.attribute(attr.GEN_AI_REQUEST_STREAM, True)
 
     def chunk(self, item: Any) -> None:

@@ -1,9 +1,7 @@
 """The machinery under every helper: one span around a `with` block or around calls of a function.
 
-A function may be plain, a coroutine, a generator or an async generator; the span lasts as long as the work does. The
-steps of a generator run in a context of their own (`contextvars`), entered for each step and left before the item is
-handed over. So the consumer never sees the generator's span as current, children find their parent whichever task
-takes the next step, and no context is ever detached where it was not attached.
+A function may be plain, a coroutine, a generator or an async generator; the span lasts as long as the work does, for
+generators and streams as `streams.py` says.
 
 What a caller stops early (a `break`, `aclose`, a cancelled task, garbage collection) has the outcome `cancelled`; it is
 no error. A failure inside our own code is logged once and never reaches the program.
@@ -12,10 +10,9 @@ no error. A failure inside our own code is logged once and never reaches the pro
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -32,6 +29,7 @@ from otel_llm.guard import warn_once
 from otel_llm.handles import Handle
 from otel_llm.one_span import InnerSpan, Meeting, announce, outer_data, read_back
 from otel_llm.providers import tracer
+from otel_llm.streams import AsyncStream, Stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -184,7 +182,7 @@ class Step(Generic[H]):
         def traced(*args: Any, **kwargs: Any) -> Any:
             run = self.run(name)
             self._called(run, names, args, kwargs)
-            return Stream(function(*args, **kwargs), run)
+            return Stream(function(*args, **kwargs), run, run.handle)
 
         return traced
 
@@ -193,7 +191,7 @@ class Step(Generic[H]):
         def traced(*args: Any, **kwargs: Any) -> Any:
             run = self.run(name)
             self._called(run, names, args, kwargs)
-            return AsyncStream(function(*args, **kwargs), run)
+            return AsyncStream(function(*args, **kwargs), run, run.handle)
 
         return traced
 
@@ -241,7 +239,8 @@ class Run(Generic[H]):
         """End with a function's result; a stream that was returned is wrapped and ends the span when it ends."""
         try:
             if self.handle.is_stream(result):
-                return AsyncStream(result, self) if hasattr(result, "__aiter__") else Stream(result, self)
+                kind = AsyncStream if hasattr(result, "__aiter__") else Stream
+                return kind(result, self, self.handle)
             self.handle.read(result)
             if self._read is not None:
                 self._read(self.handle, result)
@@ -254,6 +253,12 @@ class Run(Generic[H]):
         """End the span with the outcome that `error` stands for."""
         if self._ended:
             return
+        reading = self.handle.reading
+        if error is None and reading is not None:
+            if not reading.ended:  # the block hands its stream on, as an answer of a web application does
+                reading.then = self.end
+                return
+            error, reading.error = reading.error, None
         self._ended = True
         try:
             self.handle.finish()
@@ -312,154 +317,3 @@ def _mode(mode: Any) -> Mode | None:
 def _error_type(error: BaseException) -> str:
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-class _Streaming(Generic[H]):
-    """What both kinds of stream share: the inner stream, its run, and the context its steps run in."""
-
-    def __init__(self, inner: Any, run: Run[H]) -> None:
-        self._inner = inner
-        self._run = run
-        self._context = contextvars.copy_context()
-        self._context.run(run.enter)
-        run.handle.begin_stream()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)  # a provider's stream has more to it than iteration
-
-    def __del__(self) -> None:
-        self._run.end(GeneratorExit())  # thrown away unfinished; does nothing to a stream that ended
-
-
-class Stream(_Streaming[H]):
-    """A generator or a provider's stream whose span ends when it does."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        return self._step(next, self._inner)
-
-    def send(self, value: Any) -> Any:
-        """As a generator's."""
-        return self._step(self._inner.send, value)
-
-    def throw(self, *error: Any) -> Any:
-        """As a generator's."""
-        return self._step(self._inner.throw, *error)
-
-    def close(self) -> None:
-        """As a generator's."""
-        try:
-            close = getattr(self._inner, "close", None)
-            if close is not None:
-                self._context.run(close)
-        except BaseException as error:
-            self._run.end(error)
-            raise
-        self._run.end(GeneratorExit())
-
-    def __enter__(self) -> Stream[H]:
-        enter = getattr(self._inner, "__enter__", None)
-        if enter is not None:
-            self._context.run(enter)
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        leave = getattr(self._inner, "__exit__", None)
-        if leave is not None:
-            self._context.run(leave, *error)
-        self._run.end(error[1] or GeneratorExit())
-
-    def _step(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            item = self._context.run(function, *arguments)
-        except StopIteration:
-            self._run.end(None)
-            raise
-        except BaseException as error:
-            self._run.end(error)
-            raise
-        self._run.handle.chunk(item)
-        return item
-
-
-class AsyncStream(_Streaming[H]):
-    """An async generator or a provider's async stream whose span ends when it does."""
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    def __anext__(self) -> Any:
-        return self._step(self._inner.__anext__())
-
-    def asend(self, value: Any) -> Any:
-        """As an async generator's."""
-        return self._step(self._inner.asend(value))
-
-    def athrow(self, *error: Any) -> Any:
-        """As an async generator's."""
-        return self._step(self._inner.athrow(*error))
-
-    async def aclose(self) -> None:
-        """As an async generator's."""
-        try:
-            close = getattr(self._inner, "aclose", None) or getattr(self._inner, "close", None)
-            if close is not None:
-                await _Driven(close(), self._context)
-        except BaseException as error:
-            self._run.end(error)
-            raise
-        self._run.end(GeneratorExit())
-
-    async def __aenter__(self) -> AsyncStream[H]:
-        enter = getattr(self._inner, "__aenter__", None)
-        if enter is not None:
-            await _Driven(enter(), self._context)
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        leave = getattr(self._inner, "__aexit__", None)
-        if leave is not None:
-            await _Driven(leave(*error), self._context)
-        self._run.end(error[1] or GeneratorExit())
-
-    async def _step(self, awaitable: Any) -> Any:
-        try:
-            item = await _Driven(awaitable, self._context)
-        except StopAsyncIteration:
-            self._run.end(None)
-            raise
-        except BaseException as error:
-            self._run.end(error)
-            raise
-        self._run.handle.chunk(item)
-        return item
-
-
-class _Driven:
-    """Awaits something with each of its turns run inside a given context."""
-
-    __slots__ = ("_awaitable", "_context")
-
-    def __init__(self, awaitable: Any, context: contextvars.Context) -> None:
-        self._awaitable = awaitable
-        self._context = context
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        inner = self._awaitable.__await__()
-        turn: Callable[..., Any] = inner.__next__
-        value: tuple[Any, ...] = ()
-        while True:
-            try:
-                waiting_for = self._context.run(turn, *value)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                turn, value = _turn(inner, (yield waiting_for))
-            except BaseException as error:
-                turn, value = inner.throw, (error,)
-
-
-def _turn(inner: Any, sent: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    return (inner.__next__, ()) if sent is None else (inner.send, (sent,))
