@@ -43,7 +43,7 @@ class Alerting:
         self._reread = reread
         counts = NotificationCounts(registry)
         tellers: list[Teller | GroupTeller] = [
-            Teller(url, Alertmanager(url), settings.resend_seconds, counts) for url in settings.alertmanagers
+            Teller(one.name, one, settings.resend_seconds, counts) for one in map(Alertmanager, settings.alertmanagers)
         ]
         kinds = notifiers()
         for name, chosen in config.notify.items():

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
@@ -24,6 +24,7 @@ from otel_llm_collector.deliver.books import Books
 from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.engine import load_engine
 from otel_llm_collector.engine.families import registered
+from otel_llm_collector.masking import Mask, shown
 from otel_llm_collector.measure.exemplars import Exemplars
 from otel_llm_collector.measure.exposition import exposer, metadata
 from otel_llm_collector.measure.incoming import IncomingFamilies
@@ -73,8 +74,15 @@ class App:
         live = Live(past, sampler, time.time)
         queries = PrometheusApi(live, partial(metadata, registry, families), registry, time.time)
         actions = Actions(config.server.token, alerting.reload, alerting.evaluator.silences, time.time)
+        mask = Mask(config.secrets())
         self.admin = AdminServer(
-            config.server, exposer(registry, families), alerting.evaluator, self._details, queries, actions
+            config.server,
+            exposer(registry, families),
+            alerting.evaluator,
+            lambda: cast("dict[str, Any]", shown(self._details(), mask)),
+            partial(config.shown, mask),
+            queries,
+            actions,
         )
         exemplars = Exemplars(series, time.time)
         observers = {

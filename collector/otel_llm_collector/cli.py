@@ -13,6 +13,7 @@ from pathlib import Path
 
 from otel_llm_collector._version import __version__
 from otel_llm_collector.errors import ConfigError, StartError
+from otel_llm_collector.masking import Mask, masked
 
 # Exit codes: 0 done, 1 could not start or ended by a fault, 2 a wrong command line or configuration.
 FAILED = 1
@@ -75,9 +76,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _masked_output() -> Mask:
+    """Whatever is written from now on, by libraries and crashes too, passes this mask."""
+    mask = Mask()
+    sys.stdout, sys.stderr = masked(sys.stdout, mask), masked(sys.stderr, mask)
+    return mask
+
+
 def _run(options: argparse.Namespace) -> int:
     from otel_llm_collector import app, config  # noqa: PLC0415 - `--help` and `--version` need none of it
 
+    mask = _masked_output()
     logging.basicConfig(
         level=options.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -87,7 +96,9 @@ def _run(options: argparse.Namespace) -> int:
     path = options.file or options.config
 
     def read() -> config.Config:
-        return config.load(path, os.environ) if path else config.Config()
+        settings = config.load(path, os.environ) if path else config.Config()
+        mask.learn(settings.secrets())
+        return settings
 
     return asyncio.run(app.run(read(), read))
 
@@ -126,8 +137,10 @@ def _moment(text: str) -> float:
 def _replay(options: argparse.Namespace) -> int:
     from otel_llm_collector import config, replay  # noqa: PLC0415 - see _run
 
+    mask = _masked_output()
     logging.basicConfig(level="WARNING", format="%(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
     settings = config.load(options.file, os.environ)
+    mask.learn(settings.secrets())
     if options.dead_letters is not None:
         if options.to_offset is not None or options.to_time is not None:
             print("otel-llm-collector replay: --to-offset and --to-time go with a log, not with dead letters")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import glob
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from otel_llm_collector.components import EXPORTERS, LOGS, notifiers, processors
 from otel_llm_collector.deliver.settings import DestinationSettings
 from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import ConfigError, Problem
+from otel_llm_collector.masking import SECRET_NAME, Mask, named_secrets, secrets_in, shown, without_credentials
 from otel_llm_collector.measure.past import MeasureConfig
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcConfig
 from otel_llm_collector.receive.otlp_http import OtlpHttpConfig
@@ -45,9 +46,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 _MAX_SEEN_CHARS = 80
 _MAX_SECRET_CHARS = 64 * 1024
-_SECRET_NAMES = re.compile(r"key|token|secret|password|authorization|headers|urls", re.IGNORECASE)
+_QUOTED = re.compile(r"'(?!<)[^']{2,}'(?! stands here twice)")
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*?))?\}|\$\{file:([^}]+)\}|\$\$")
-_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 
 
 class OtlpConfig(BaseModel):
@@ -106,14 +106,36 @@ class Config:
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     folder: Path = Path()  # relative paths in the file start here
+    referenced: tuple[SecretStr, ...] = ()  # what came from files, and from variables called like a secret
+
+    def shown(self, mask: Mask) -> dict[str, Any]:
+        """The configuration that runs, defaults and all, as JSON has it, without secrets."""
+        sections = shown(self, mask)
+        del sections["folder"], sections["referenced"]
+        sections["alerts"]["notify"] = sections.pop("notify")
+        return dict(sections)
+
+    def secrets(self) -> Iterator[str]:
+        """Every secret in it, declared or not; see `masking`."""
+        yield from secrets_in(self)
+        for plugin in self.processors.plugins.values():
+            yield from named_secrets(plugin.settings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One file being read: where its relative paths start, and what is wrong with it so far."""
+    """One file being read: where its relative paths start, what is wrong with it so far, what came from elsewhere."""
 
     folder: Path
     problems: list[Problem] = field(default_factory=list)
+    referenced: set[str] = field(default_factory=set)
+
+    def problems_without_secrets(self) -> list[Problem]:
+        """What is wrong, the first of each path: it says what to mend first."""
+        mask = Mask(self.referenced)
+        first_of_each = {problem.path: problem for problem in reversed(self.problems)}
+        first = [problem for problem in self.problems if first_of_each[problem.path] is problem]
+        return [replace(problem, seen=mask(problem.seen), wrong=mask(problem.wrong)) for problem in first]
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
@@ -133,7 +155,7 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
     try:
         document = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
-        problem = Problem("file", "is not YAML", _short(str(error).replace("\n", " ")), "mend the YAML at that place")
+        problem = Problem("file", "is not YAML", _yaml_says(error), "mend the YAML at that place")
         raise ConfigError(source, [problem]) from error
     if document is None:
         document = {}
@@ -156,8 +178,7 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
             notify[str(name)] = chosen
     log = _typed(document.get("log", {"kind": "memory"}), "kind", LOGS, "log", reading)
     if problems:
-        first_of_each = {problem.path: problem for problem in reversed(problems)}  # the first says what to mend first
-        raise ConfigError(source, [problem for problem in problems if first_of_each[problem.path] is problem])
+        raise ConfigError(source, reading.problems_without_secrets())
     assert log is not None  # noqa: S101 - a log that is None has left a problem
     return Config(
         receivers=sections.receivers,
@@ -172,6 +193,7 @@ def parse(text: str, environment: Mapping[str, str], *, source: str, folder: Pat
         measure=sections.measure,
         server=sections.server,
         folder=folder,
+        referenced=tuple(map(SecretStr, sorted(reading.referenced))),
     )
 
 
@@ -258,7 +280,8 @@ def _problem(model: type[BaseModel], path: str, error: Any) -> Problem:
     location = tuple(part for part in error["loc"] if not str(part).startswith("function-"))
     full = ".".join(part for part in (path, *map(str, location)) if part) or "file"
     seen = "nothing" if error["type"] == "missing" else _short(error["input"])
-    if _SECRET_NAMES.search(full):
+    unknown = error["type"] == "extra_forbidden" and isinstance(error["input"], str)  # a secret's name misspelled?
+    if unknown or SECRET_NAME.search(full):
         seen = "a value that is not shown"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
@@ -328,6 +351,8 @@ def _expand(value: Any, environment: Mapping[str, str], path: str, reading: _Rea
             seen = f"${{env:{name}}}"
             reading.problems.append(Problem(path, "names an environment variable that is not set", seen, right))
             return ""
+        if name in environment and SECRET_NAME.search(name):
+            reading.referenced.add(found)
         return found
 
     return _VARIABLE.sub(replacement, value)
@@ -337,12 +362,21 @@ def _secret_file(reading: _Reading, file: str, path: str) -> str:
     """What a file holds, without white space around it; a relative path starts at the configuration's folder."""
     try:
         with (reading.folder / file).open(encoding="utf-8") as opened:
-            return opened.read(_MAX_SECRET_CHARS).strip()
+            found = opened.read(_MAX_SECRET_CHARS).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         right = f"name a file that can be read ({why}); relative paths start at the folder of the configuration"
         reading.problems.append(Problem(path, "names a file that cannot be read", f"${{file:{file}}}", right))
         return ""
+    reading.referenced.add(found)
+    return found
+
+
+def _yaml_says(error: Exception) -> str:
+    """What the parser did not like and where, without the line itself: it may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    said = _QUOTED.sub("'…'", getattr(error, "problem", None) or type(error).__name__)
+    return _short(f"{said}, in line {mark.line + 1}, column {mark.column + 1}" if mark else said)
 
 
 def _short(value: object) -> str:
@@ -350,7 +384,7 @@ def _short(value: object) -> str:
         return "a value that is not shown"
     if isinstance(value, (dict, list)):
         return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
-    text = _CREDENTIALS.sub("://***@", repr(value) if isinstance(value, str) else str(value))
+    text = without_credentials(repr(value) if isinstance(value, str) else str(value))
     return text if len(text) <= _MAX_SEEN_CHARS else text[: _MAX_SEEN_CHARS - 1] + "…"
 
 

@@ -10,6 +10,7 @@ import httpx2
 
 from otel_llm_collector.contract import Notification
 from otel_llm_collector.errors import Retryable
+from otel_llm_collector.masking import without_credentials
 
 _BATCH = 256  # alerts in one request, as Prometheus sends them
 _TIMEOUT_SECONDS = 5.0
@@ -20,6 +21,7 @@ class Alertmanager:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self.name = without_credentials(url)
         self._client: httpx2.AsyncClient | None = None
 
     async def start(self) -> None:
@@ -35,7 +37,7 @@ class Alertmanager:
     async def notify(self, notifications: Sequence[Notification]) -> None:
         """Post everything; raises `Retryable` when something was not taken."""
         if self._client is None:
-            raise Retryable(f"{self._url}: is not started; start it")
+            raise Retryable(f"{self.name}: is not started; start it")
         for start in range(0, len(notifications), _BATCH):
             await self._post(self._client, notifications[start : start + _BATCH])
 
@@ -47,9 +49,9 @@ class Alertmanager:
                 client.stream("POST", f"{self._url}/api/v2/alerts", json=body) as response,
             ):
                 if not response.is_success:
-                    raise Retryable(f"{self._url}: answered {response.status_code}")
+                    raise Retryable(f"{self.name}: answered {response.status_code}")
         except (httpx2.HTTPError, TimeoutError, OSError) as error:
-            raise Retryable(f"{self._url}: {type(error).__name__}: {error}") from error
+            raise Retryable(f"{self.name}: {type(error).__name__}: {without_credentials(str(error))}") from None
 
 
 def _alert(notification: Notification) -> dict[str, object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -18,10 +17,10 @@ from otel_llm_collector.deliver.profile import ProfileChoice
 from otel_llm_collector.deliver.sampling import SamplingSettings
 from otel_llm_collector.deliver.scores import SCORES
 from otel_llm_collector.deliver.traces import WholeTraceSettings
+from otel_llm_collector.masking import Mask, secrets_in
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_SAID_CHARS = 300
-_SHORTEST_SECRET = 4  # shorter words would blot out ordinary text
 
 
 class Content(StrEnum):
@@ -161,11 +160,7 @@ class DestinationSettings(BaseModel):
         Backends like to repeat the credentials that they refuse.
         """
         text = answer.decode("utf-8", errors="replace") if isinstance(answer, bytes) else answer
-        values = [secret.get_secret_value() for secret in _secrets(self)]
-        for secret in [*values, *(word for value in values for word in value.split())]:
-            if len(secret) >= _SHORTEST_SECRET:
-                text = text.replace(secret, "***")
-        text = " ".join(text.split())
+        text = " ".join(Mask(secrets_in(self))(text).split())
         return text if len(text) <= _MAX_SAID_CHARS else text[: _MAX_SAID_CHARS - 1] + "…"
 
 
@@ -197,13 +192,3 @@ class ScoredSettings(NetworkSettings):
     score_wait_seconds: float = Field(
         60.0, ge=0, description="A score is given up when its trace is not there this many seconds after it was made."
     )
-
-
-def _secrets(settings: BaseModel) -> Iterator[SecretStr]:
-    """The secret values anywhere in `settings`."""
-    for _, value in settings:
-        for one in value.values() if isinstance(value, dict) else [value]:
-            if isinstance(one, SecretStr):
-                yield one
-            elif isinstance(one, BaseModel):
-                yield from _secrets(one)

@@ -1,7 +1,7 @@
 """The admin port: /metrics, health for probes, and queries and alerts as Prometheus answers them.
 
 `/live` says that the process answers; `/ready` that it accepts telemetry (503 while starting and stopping); `/health`
-is both for people and simple probes; `/health/detailed` lists every component.
+is both for people and simple probes; `/health/detailed` lists every component, `/config` what runs, without secrets.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class AdminServer:
         expose: Callable[[str], tuple[bytes, str]],
         alerts: AlertView,
         details: Callable[[], dict[str, Any]],
+        running: Callable[[], dict[str, Any]],
         queries: PrometheusApi,
         actions: Actions,
     ) -> None:
@@ -56,11 +57,13 @@ class AdminServer:
         self._expose = expose
         self._alerts = alerts
         self._details = details
+        self._running = running
         self.ready = False
         routes = {
             "/metrics": self._metrics,
             "/health": self._health,
             "/health/detailed": self._health_detailed,
+            "/config": self._config,
             "/ready": self._ready,
             "/live": self._live,
             "/api/v1/alerts": self._api_alerts,
@@ -101,6 +104,9 @@ class AdminServer:
     async def _health_detailed(self, _: Request) -> Response:
         details = {"status": self._status(), "version": __version__, **self._details()}
         return JSONResponse(details, status_code=200 if self.ready else 503)
+
+    async def _config(self, _: Request) -> Response:
+        return JSONResponse(self._running())
 
     async def _api_alerts(self, _: Request) -> Response:
         return JSONResponse({"status": "success", "data": self._alerts.alerts()})
