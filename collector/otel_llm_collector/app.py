@@ -124,7 +124,7 @@ class App:
     def addresses(self) -> dict[str, str]:
         """What is listened on."""
         receivers = {name: receiver.address for name, receiver in self.receivers.items()}
-        return {**receivers, "metrics, health, queries, alerts": f"http://{self.admin.address}"}
+        return {**receivers, "metrics, health, queries, alerts": f"{self.admin.scheme}://{self.admin.address}"}
 
     def _details(self) -> dict[str, Any]:
         return {"listening": self.addresses(), "exporters": self.readers.details()}

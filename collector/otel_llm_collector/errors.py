@@ -5,6 +5,7 @@
     +-- StartError             a port, a file or a peer that stops the start
     +-- Permanent              the same input will always fail: do not retry
     |   +-- MalformedRequest   not an OTLP request (400 / INVALID_ARGUMENT)
+    |   +-- NotAllowed         who sends has not shown that they may (401 / UNAUTHENTICATED)
     |   +-- TooLarge           over a size limit (413 / RESOURCE_EXHAUSTED without RetryInfo)
     |   +-- Unacceptable       a backend refuses what a request holds; part of it may pass
     +-- Retryable(after)       may succeed later; `after` is the delay in seconds that the other side asked for
@@ -55,6 +56,10 @@ class Permanent(CollectorError):
 
 class MalformedRequest(Permanent):
     """The bytes are not the OTLP request they claim to be."""
+
+
+class NotAllowed(Permanent):
+    """Who sends has not shown that they may."""
 
 
 class TooLarge(Permanent):

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 
+from otel_llm_collector.access import ListenerTls
 from otel_llm_collector.config_types import split_endpoint
 from otel_llm_collector.errors import StartError
 
@@ -46,12 +48,21 @@ def _cannot_listen(endpoint: str, option: str, error: OSError) -> str:
 
 
 class HttpServer:
-    """Serves one ASGI application on one endpoint until `shutdown`."""
+    """Serves one ASGI application on one endpoint until `shutdown`; `section` of the configuration says so."""
 
-    def __init__(self, application: Any, endpoint: str, option: str, *, max_connections: int = 1024) -> None:
+    def __init__(
+        self,
+        application: Any,
+        endpoint: str,
+        section: str,
+        *,
+        tls: ListenerTls | None = None,
+        max_connections: int = 1024,
+    ) -> None:
         self._application = application
         self._endpoint = endpoint
-        self._option = option
+        self._section = section
+        self._tls = tls
         self._max_connections = max_connections
         self._server: _Quiet | None = None
         self._task: asyncio.Task[None] | None = None
@@ -59,7 +70,7 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen; returns when requests are answered."""
-        listener = bind(self._endpoint, self._option)
+        listener = bind(self._endpoint, f"{self._section}.endpoint")
         host, port = listener.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         config = uvicorn.Config(
@@ -76,13 +87,20 @@ class HttpServer:
             timeout_graceful_shutdown=2,
             backlog=1024,
             limit_concurrency=self._max_connections,
+            **_uvicorn_tls(self._tls),
         )
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError is one
+            listener.close()
+            msg = f"{self._section}.tls: cannot be used ({error}); name a certificate and its key in PEM"
+            raise StartError(msg) from error
         self._server = _Quiet(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
         while not self._server.started:
             if self._task.done():
                 await self._task
-                raise StartError(f"{self._option}: the HTTP server ended at once (seen: {self._endpoint})")
+                raise StartError(f"{self._section}: the HTTP server ended at once (seen: {self._endpoint})")
             await asyncio.sleep(0.005)
 
     async def shutdown(self) -> None:
@@ -92,6 +110,15 @@ class HttpServer:
         self._server.should_exit = True
         await self._task
         self._server = self._task = None
+
+
+def _uvicorn_tls(tls: ListenerTls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    found: dict[str, Any] = {"ssl_certfile": tls.cert_file, "ssl_keyfile": tls.key_file}
+    if tls.client_ca_file is not None:
+        found |= {"ssl_ca_certs": str(tls.client_ca_file), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return found
 
 
 class _Quiet(uvicorn.Server):

@@ -57,7 +57,7 @@ alerts:
       duration_seconds: 1
       severity: warning
       summary: One model call in a hundred takes longer than a second.
-    - name: SpendPerHour
+    - name: SpendHigh
       metric: otel_llm.cost.usd
       statistic: rate
       window_seconds: 30
@@ -169,7 +169,7 @@ def _ask(options: argparse.Namespace, places: Places) -> tuple[list[Asked], list
         }
         for _ in range(options.requests or REQUESTS[options.model])
     ]
-    alerts: list[dict[str, Any]] = []
+    firing: list[dict[str, Any]] = []
     progress = Progress(len(bodies), quiet=options.json)
     with httpx2.Client(base_url=places.url(places.app), timeout=60, trust_env=False) as client:
 
@@ -185,18 +185,18 @@ def _ask(options: argparse.Namespace, places: Places) -> tuple[list[Asked], list
                 asked.append(one)
                 progress.step()
                 if len(asked) % 10 == 0:
-                    alerts += _firing(places)
+                    firing += _alerts(places, "firing")
         deadline = time.monotonic() + ALERT_SECONDS
-        while not alerts and time.monotonic() < deadline:
+        while (not firing or _alerts(places, "pending")) and time.monotonic() < deadline:
             time.sleep(0.5)
-            alerts += _firing(places)
+            firing += _alerts(places, "firing")
     progress.end()
-    return asked, alerts + _firing(places)
+    return asked, firing + _alerts(places, "firing")
 
 
-def _firing(places: Places) -> list[dict[str, Any]]:
+def _alerts(places: Places, state: str) -> list[dict[str, Any]]:
     answer = httpx2.get(places.url(places.admin, "/api/v1/alerts"), timeout=5, trust_env=False).json()
-    return [alert for alert in answer["data"]["alerts"] if alert["state"] == "firing"]
+    return [alert for alert in answer["data"]["alerts"] if alert["state"] == state]
 
 
 def _settled(places: Places) -> tuple[int, Exposition]:

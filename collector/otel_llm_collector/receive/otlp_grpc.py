@@ -1,8 +1,8 @@
 """OTLP over gRPC: the three Export services, on raw bytes.
 
 Use it for everything that speaks gRPC; gzip is undone by gRPC itself, bounded by the message limit. Errors are the
-codes that OTLP 1.11 prescribes: INVALID_ARGUMENT, RESOURCE_EXHAUSTED, and UNAVAILABLE with RetryInfo when there is no
-room.
+codes that OTLP 1.11 prescribes: INVALID_ARGUMENT, UNAUTHENTICATED, RESOURCE_EXHAUSTED, and UNAVAILABLE with RetryInfo
+when there is no room.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from otel_llm_collector import limits
+from otel_llm_collector.access import ListenerTls, is_allowed
 from otel_llm_collector.config_types import Endpoint, split_endpoint
 from otel_llm_collector.contract import Intake, Signal
-from otel_llm_collector.errors import MalformedRequest, Retryable, StartError, TooLarge
+from otel_llm_collector.errors import MalformedRequest, NotAllowed, Retryable, StartError, TooLarge
 from otel_llm_collector.http_server import bind
 from otel_llm_collector.receive.otlp import GRPC_SERVICES, answer
 
@@ -33,6 +34,10 @@ class OtlpGrpcConfig(BaseModel):
     endpoint: Endpoint = Field("127.0.0.1:4317", description="host:port to listen on; port 0 takes a free one.")
     max_request_bytes: int = Field(
         limits.MAX_REQUEST_BYTES, ge=1024, description="Largest message, before and after decompression."
+    )
+    tls: ListenerTls | None = Field(None, description="Listen with TLS; without when not given.")
+    token: SecretStr | None = Field(
+        None, min_length=8, description="Bearer token that senders have to show; anybody may send when not given."
     )
 
 
@@ -55,12 +60,13 @@ class OtlpGrpcReceiver:
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
             maximum_concurrent_rpcs=limits.MAX_CONCURRENT_CALLS,
+            interceptors=[_Door(self._config.token, self._intake)] if self._config.token else None,
         )
         for signal, service in GRPC_SERVICES.items():
             handler = grpc.unary_unary_rpc_method_handler(self._export(signal))  # no deserializer: bytes in, bytes out
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": handler}),))
         try:
-            port = server.add_insecure_port(self._config.endpoint)
+            port = _listen(server, self._config)
         except RuntimeError as error:
             msg = f"{_OPTION}: cannot listen (seen: {self._config.endpoint}): {error}; set {_OPTION} to a free port"
             raise StartError(msg) from error
@@ -91,9 +97,49 @@ class OtlpGrpcReceiver:
         return export
 
 
+def _listen(server: grpc.aio.Server, config: OtlpGrpcConfig) -> int:
+    if config.tls is None:
+        return int(server.add_insecure_port(config.endpoint))
+    ca_file = config.tls.client_ca_file
+    try:
+        pair = (config.tls.key_file.read_bytes(), config.tls.cert_file.read_bytes())
+        authorities = ca_file.read_bytes() if ca_file else None
+    except OSError as error:
+        msg = f"receivers.otlp.grpc.tls: cannot be used ({error}); name a certificate and its key in PEM"
+        raise StartError(msg) from error
+    credentials = grpc.ssl_server_credentials([pair], authorities, require_client_auth=ca_file is not None)
+    return int(server.add_secure_port(config.endpoint, credentials))
+
+
+class _Door(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio comes without types
+    """Lets in who shows the token; the others are answered before their request is read."""
+
+    def __init__(self, token: SecretStr, intake: Intake) -> None:
+        self._token = token
+        self._intake = intake
+        self._signals = {f"/{service}/Export": signal for signal, service in GRPC_SERVICES.items()}
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        metadata = dict(handler_call_details.invocation_metadata)
+        signal = self._signals.get(handler_call_details.method)
+        if signal is None or is_allowed(self._token, str(metadata.get("authorization", ""))):
+            return await continuation(handler_call_details)
+
+        async def refuse(_: bytes, context: Any) -> None:
+            error = NotAllowed(
+                "authorization: the bearer token is missing or wrong; send the one of receivers.otlp.grpc.token"
+            )
+            self._intake.answered(signal, "grpc", error)
+            await _abort(context, error)
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
 async def _abort(context: Any, error: Exception) -> None:
     if isinstance(error, MalformedRequest):
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    if isinstance(error, NotAllowed):
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
     if isinstance(error, TooLarge):
         await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
     if isinstance(error, Retryable):

@@ -1,7 +1,8 @@
-"""OTLP over HTTP: POST /v1/traces, /v1/metrics, /v1/logs with protobuf or JSON, plain, gzip or deflate.
+"""OTLP over HTTP: POST /v1/traces, /v1/metrics, /v1/logs with protobuf or JSON, plain, gzip, deflate or zstd.
 
-Use it for browsers, for SDKs without gRPC (ours is one), and behind HTTP proxies. Errors are answered as OTLP 1.11
-prescribes: a `google.rpc.Status` in the encoding of the request, 503 with Retry-After when there is no room.
+Use it for browsers (`cors_origins`), for SDKs without gRPC (ours is one), and behind HTTP proxies. Errors are answered
+as OTLP 1.11 prescribes: a `google.rpc.Status` in the encoding of the request, 503 with Retry-After when there is no
+room.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from starlette.middleware.cors import CORSMiddleware
 
 from otel_llm_collector import limits
+from otel_llm_collector.access import ListenerTls, is_allowed
 from otel_llm_collector.config_types import Endpoint
 from otel_llm_collector.contract import Intake, Reject, Signal
 from otel_llm_collector.errors import CollectorError, MalformedRequest, Retryable, TooLarge
@@ -42,6 +45,13 @@ class OtlpHttpConfig(BaseModel):
     max_request_bytes: int = Field(
         limits.MAX_REQUEST_BYTES, ge=1024, description="Largest body, before and after decompression."
     )
+    tls: ListenerTls | None = Field(None, description="Listen with TLS; without when not given.")
+    token: SecretStr | None = Field(
+        None, min_length=8, description="Bearer token that senders have to show; anybody may send when not given."
+    )
+    cors_origins: list[str] = Field(
+        default_factory=list, description="Pages that may send from a browser, such as https://app.example.com; *: any."
+    )
 
 
 class OtlpHttpReceiver:
@@ -50,7 +60,13 @@ class OtlpHttpReceiver:
     def __init__(self, config: OtlpHttpConfig, intake: Intake) -> None:
         self._intake = intake
         self._max_bytes = config.max_request_bytes
-        self._server = HttpServer(self._application, config.endpoint, "receivers.otlp.http.endpoint")
+        self._token = config.token
+        application: Any = self._application
+        if config.cors_origins:
+            application = CORSMiddleware(
+                application, allow_origins=config.cors_origins, allow_methods=["POST"], allow_headers=["*"]
+            )
+        self._server = HttpServer(application, config.endpoint, "receivers.otlp.http", tls=config.tls)
 
     @property
     def address(self) -> str:
@@ -85,7 +101,7 @@ class OtlpHttpReceiver:
         self._intake.answered(signal, "http", error)
 
     async def _export(self, exchange: _Exchange, signal: Signal) -> None:
-        exchange.check()
+        exchange.check(self._token)
         with ExitStack() as held:
             body = await exchange.body(self._max_bytes, self._intake, held)
             if len(body) < limits.INLINE_REQUEST_BYTES and exchange.encoding == "identity":
@@ -127,12 +143,16 @@ class _Exchange:
         self._more = True  # more of the body is still to come
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self._length = headers.get(b"content-length", "")
+        self._authorization = headers.get(b"authorization", "")
         self._content_type = headers.get(b"content-type", "")
         self.media_type = self._content_type.partition(";")[0].strip().lower()
         self.encoding = headers.get(b"content-encoding", "identity").strip().lower() or "identity"
 
-    def check(self) -> None:
+    def check(self, token: SecretStr | None) -> None:
         """Raise `_Refused` for what the head alone decides."""
+        if not is_allowed(token, self._authorization):
+            msg = "authorization: the bearer token is missing or wrong; send the one of receivers.otlp.http.token"
+            raise _Refused(401, msg, {"www-authenticate": "Bearer"})
         method = self._scope["method"]
         if method != "POST":
             raise _Refused(405, f"method: is {method}; send POST", {"allow": "POST"})
@@ -228,6 +248,7 @@ class _Exchange:
 
 _GRPC_CODES = {
     400: code_pb2.INVALID_ARGUMENT,
+    401: code_pb2.UNAUTHENTICATED,
     404: code_pb2.NOT_FOUND,
     405: code_pb2.UNIMPLEMENTED,
     408: code_pb2.DEADLINE_EXCEEDED,

@@ -6,7 +6,6 @@ browser: a request that carries an `Origin` comes from some page.
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import json
 import uuid
@@ -18,6 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from otel_llm_collector.access import is_allowed
 
 _MAX_BODY_BYTES = 64 * 1024
 
@@ -56,9 +57,7 @@ class Actions:
 
     def _refusal(self, request: Request) -> Response | None:
         if self._token is not None:
-            given = request.headers.get("authorization", "")
-            wanted = f"Bearer {self._token.get_secret_value()}"
-            if hmac.compare_digest(given.encode(), wanted.encode()):
+            if is_allowed(self._token, request.headers.get("authorization", "")):
                 return None
             return _error(401, "the bearer token is missing or wrong; send the one of server.token")
         if "origin" in request.headers:

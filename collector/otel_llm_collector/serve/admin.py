@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from otel_llm_collector._version import __version__
+from otel_llm_collector.access import ListenerTls
 from otel_llm_collector.config_types import Endpoint
 from otel_llm_collector.http_server import HttpServer
 from otel_llm_collector.serve.actions import Actions
@@ -28,6 +29,7 @@ class ServerConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     endpoint: Endpoint = Field("127.0.0.1:8889", description="host:port to listen on; port 0 takes a free one.")
+    tls: ListenerTls | None = Field(None, description="Serve with TLS; without when not given.")
     token: SecretStr | None = Field(
         None, min_length=8, description="Bearer token for reload and silences; without one only this machine may."
     )
@@ -70,8 +72,9 @@ class AdminServer:
             "/api/v1/rules": self._api_rules,
         }
         own = [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
+        self.scheme = "https" if config.tls else "http"
         application = Starlette(routes=[*own, *queries.routes(), *actions.routes()])
-        self._server = HttpServer(application, config.endpoint, "server.endpoint")
+        self._server = HttpServer(application, config.endpoint, "server", tls=config.tls)
 
     @property
     def address(self) -> str:

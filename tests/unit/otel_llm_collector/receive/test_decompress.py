@@ -6,12 +6,13 @@ import contextlib
 import gzip
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from otel_llm_collector.errors import MalformedRequest, TooLarge
-from otel_llm_collector.receive.decompress import decompress
+from otel_llm_collector.receive.decompress import decompress, zstd
 
 MIB = 1 << 20
 
@@ -21,12 +22,14 @@ def test_round_trip(data: bytes) -> None:
     """What was compressed comes back byte for byte, in every encoding."""
     assert decompress(gzip.compress(data), "gzip", 5000) == data
     assert decompress(zlib.compress(data), "deflate", 5000) == data
+    assert decompress(zstd.compress(data), "zstd", 5000) == data
     assert decompress(data, "identity", 5000) == data
 
 
-def test_several_gzip_members() -> None:
-    """Members one after another are one body, as RFC 1952 says."""
-    assert decompress(gzip.compress(b"ab") + gzip.compress(b"cd"), "gzip", 100) == b"abcd"
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
+def test_several_members(encoding: str, compress: Callable[[bytes], bytes]) -> None:
+    """Members or frames one after another are one body, as RFC 1952 and RFC 8878 say."""
+    assert decompress(compress(b"ab") + compress(b"cd"), encoding, 100) == b"abcd"
 
 
 def test_exactly_the_limit_is_allowed_and_one_more_is_not() -> None:
@@ -36,16 +39,24 @@ def test_exactly_the_limit_is_allowed_and_one_more_is_not() -> None:
         decompress(gzip.compress(bytes(1000)), "gzip", 999)
 
 
-def test_a_bomb_costs_no_more_than_its_limit() -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_bomb_costs_no_more_than_its_limit(encoding: str) -> None:
     """A body that would become 1 GiB is refused after the limit's worth of memory."""
-    compressor = zlib.compressobj(wbits=31)
+    compressor = zlib.compressobj(wbits=31) if encoding == "gzip" else zstd.ZstdCompressor()
     bomb = b"".join(compressor.compress(bytes(MIB)) for _ in range(1024)) + compressor.flush()
     tracemalloc.start()
     with pytest.raises(TooLarge):
-        decompress(bomb, "gzip", 4 * MIB)
+        decompress(bomb, encoding, 4 * MIB)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 * MIB
+
+
+def test_a_zstd_window_has_a_bound() -> None:
+    """A frame that wants 128 MiB to be undone is refused, as RFC 9659 allows for HTTP."""
+    wide = zstd.compress(bytes(64 * MIB), options={zstd.CompressionParameter.window_log: 27})
+    with pytest.raises(MalformedRequest, match="zstd"):
+        decompress(wide, "zstd", 128 * MIB)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +68,16 @@ def test_broken_data_is_malformed(body: bytes) -> None:
         decompress(body, "gzip", MIB)
 
 
+@pytest.mark.parametrize("body", [b"not zstd", zstd.compress(b"x" * 1000)[:-2], zstd.compress(b"x") + b"garbage"])
+def test_broken_zstd_is_malformed(body: bytes) -> None:
+    """The same for zstd."""
+    with pytest.raises(MalformedRequest, match="zstd"):
+        decompress(body, "zstd", MIB)
+
+
 @given(st.binary(max_size=300))
 def test_random_bytes_never_raise_anything_else(body: bytes) -> None:
     """Hostile bytes end in one of the two declared errors or in a result."""
-    for encoding in ("gzip", "deflate"):
+    for encoding in ("gzip", "deflate", "zstd"):
         with contextlib.suppress(MalformedRequest, TooLarge):
             decompress(body, encoding, 1000)
