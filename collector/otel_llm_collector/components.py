@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from otel_llm_collector.alert.apprise import AppriseSettings, messengers
 from otel_llm_collector.alert.grouping import GroupingSettings, Messenger
 from otel_llm_collector.contract import Destination, History, Log
+from otel_llm_collector.deliver.comet import Comet, CometSettings
 from otel_llm_collector.deliver.debug import Debug, DebugSettings
 from otel_llm_collector.deliver.file import File, FileSettings
 from otel_llm_collector.deliver.langfuse import Langfuse, LangfuseSettings
@@ -50,6 +51,7 @@ class LogKind:
 
 
 EXPORTERS: dict[str, Exporter] = {
+    "comet": Exporter(CometSettings, Comet),
     "debug": Exporter(DebugSettings, Debug),
     "file": Exporter(FileSettings, File),
     "langfuse": Exporter(LangfuseSettings, Langfuse),

@@ -162,6 +162,15 @@ MAX_OPIK_TRACES = 1_000_000
 FILE_BYTES = 100 * MIB
 FILES = 10
 
+# rotate: an archive of the `comet` destination is closed at this size
+COMET_ARCHIVE_BYTES = 10 * MIB
+# block: with more archives in its folder the destination `comet` writes nothing until some are removed
+COMET_FOLDER_BYTES = 1024 * MIB
+# flush: with more calls and points in open intervals all of them are told early
+MAX_COMET_ROWS = 200_000
+# count again: intervals that the destination `comet` knows to have told; for older ones points come twice
+MAX_COMET_INTERVALS = 10_000
+
 # look up again: runs of experiments that a tracker is known to have; the oldest leave first
 MAX_TRACKED_RUNS = 10_000
 

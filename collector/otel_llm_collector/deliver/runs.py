@@ -82,7 +82,7 @@ def runs(parcel: Parcel) -> tuple[list[Run], int]:
     for _, _, record in walk(shape.request.FromString(parcel.payload), shape):
         name = event_name(record)
         if name in RUNS:
-            values = {one.key: plain(one.value) for one in record.attributes}
+            values = {one.key: plain(one.value, bytes.hex) for one in record.attributes}
             time_ms = (record.time_unix_nano or record.observed_time_unix_nano) // _NANOS_PER_MS
             unusable += not _add(found, name, values, time_ms)
     return list(found.values()), unusable

@@ -132,11 +132,10 @@ def test_no_attribute_name_stands_outside_the_registry() -> None:
     registry = load()
     names = {name for name in registry.attributes if "." in name}
     generated = {path.name for path in generate.outputs(registry, ROOT)}
-    generated.add("fakes.py")  # stand-ins spell names as their originals do, so that a slip in ours shows
     for package in ("otel_llm", "collector/otel_llm_collector", "semconv/otel_llm_semconv"):
         for path in (ROOT / package).rglob("*.py"):
-            if path.name in generated:
-                continue
+            if path.name in generated or path.parent.name == "fakes":
+                continue  # stand-ins spell names as their originals do, so that a slip in ours shows
             strings = {
                 node.value
                 for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
