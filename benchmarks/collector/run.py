@@ -1,4 +1,4 @@
-"""Measures CPU and memory of the whole collector and, where it is installed, of rotel; see README.md."""
+"""Measures CPU and memory of the whole collector and, where they are installed, of rotel and otelcol; see README.md."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Result:
     spans_missing: int
 
 
-def commands(rotel: Path | None, folder: Path) -> dict[str, list[str]]:
+def commands(rotel: Path | None, otelcol: Path | None, folder: Path) -> dict[str, list[str]]:
     """The programs under test, by name."""
     config = folder / "collector.yaml"
     config.write_text(
@@ -65,7 +65,30 @@ def commands(rotel: Path | None, folder: Path) -> dict[str, list[str]]:
             "--exporter", "otlp", "--otlp-exporter-endpoint", f"http://127.0.0.1:{FORWARD}",
             "--otlp-exporter-protocol", "grpc", "--otlp-exporter-compression", "none",
         ]  # fmt: skip
+    if otelcol is not None:
+        found["otelcol"] = [str(otelcol), "--config", str(otelcol_config(folder))]
     return found
+
+
+def otelcol_config(folder: Path) -> Path:
+    """OpenTelemetry's collector as plainly as it goes: receive, forward, no processor, no metrics of its own."""
+    size = {"endpoint": f"127.0.0.1:{RECEIVE}", "max_recv_msg_size_mib": 64}
+    sink = {"endpoint": f"127.0.0.1:{FORWARD}", "tls": {"insecure": True}, "compression": "none"}
+    path = folder / "otelcol.yaml"  # JSON is YAML
+    path.write_text(
+        json.dumps(
+            {
+                "receivers": {"otlp": {"protocols": {"grpc": size}}},
+                "exporters": {"otlp": sink},
+                "service": {
+                    "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "error"}},
+                    "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["otlp"]}},
+                },
+            }
+        ),
+        encoding="utf-8",
+    )
+    return path
 
 
 def cpu_seconds(pid: int) -> float:
@@ -154,20 +177,29 @@ def wait_for(counted: Path, spans: int) -> None:
 
 
 def table(results: list[Result]) -> str:
-    """Both programs beside each other, as the page shows them."""
+    """Ours beside the others, as the page shows them."""
+    ours = results[0].program
+    others = sorted({one.program for one in results} - {ours}, reverse=True)
+    cpu_columns = "".join(f" {name} | ours : {name} |" for name in others)
+    memory_columns = "".join(f" {name} |" for name in others)
     lines = [
-        "| spans in a request | our CPU, µs/span | rotel's | ours : rotel | our peak memory, MiB | rotel's |",
-        "|---|---|---|---|---|---|",
+        f"| spans in a request | our CPU, µs/span |{cpu_columns} our peak memory, MiB |{memory_columns}",
+        "|---" * (3 + 3 * len(others)) + "|",
     ]
-    rotel = {(one.spans_per_request, one.content_bytes): one for one in results if one.program == "rotel"}
+    found = {(one.program, one.spans_per_request, one.content_bytes): one for one in results}
     for one in results:
-        other = rotel.get((one.spans_per_request, one.content_bytes))
-        if one.program == "rotel" or other is None:
+        if one.program != ours:
             continue
-        ratio = one.cpu_microseconds_per_span / other.cpu_microseconds_per_span
+        beside = [found[name, one.spans_per_request, one.content_bytes] for name in others]
+        cpu = one.cpu_microseconds_per_span
         lines.append(
-            f"| {one.spans_per_request} | {one.cpu_microseconds_per_span:.1f} | {other.cpu_microseconds_per_span:.1f} "
-            f"| {ratio:.2f} | {one.peak_rss_mebibytes:.0f} | {other.peak_rss_mebibytes:.0f} |"
+            f"| {one.spans_per_request} | {cpu:.1f} |"
+            + "".join(
+                f" {other.cpu_microseconds_per_span:.1f} | {cpu / other.cpu_microseconds_per_span:.2f} |"
+                for other in beside
+            )
+            + f" {one.peak_rss_mebibytes:.0f} |"
+            + "".join(f" {other.peak_rss_mebibytes:.0f} |" for other in beside)
         )
     return "\n".join(lines) + "\n"
 
@@ -176,6 +208,7 @@ def main() -> None:
     """Measure every program at every size, print, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rotel", type=Path, help="a virtual environment with rotel in it")
+    parser.add_argument("--otelcol", type=Path, help="the program of an OpenTelemetry Collector")
     parser.add_argument("--spans", type=int, nargs="+", default=[1, 10, 100, 512], help="spans per request")
     parser.add_argument("--content", type=int, nargs="+", default=[1500], help="bytes of content on a chat span")
     parser.add_argument("--seconds", type=float, default=8.0, help="how long each is measured")
@@ -185,14 +218,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for content in options.content:
             for spans in options.spans:
-                for name, command in commands(options.rotel, Path(folder)).items():
+                for name, command in commands(options.rotel, options.otelcol, Path(folder)).items():
                     if options.only in {None, name}:
                         results.append(measure(name, command, spans, content, options.seconds, Path(folder)))
                         print(results[-1], flush=True)
     if options.only is None:
         text = json.dumps({"machine": machine(), "results": [asdict(one) for one in results]}, indent=2)
         (HERE / "results.json").write_text(text + "\n", encoding="utf-8")
-        if options.rotel is not None:
+        if len({one.program for one in results}) > 1:
             write_between(DOCS / "performance.md", "collector", table(results))
 
 
