@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,12 +23,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
 from otel_llm_collector.measure.promql.native import NativeHistogram
-from otel_llm_collector.measure.promql.storage import METRIC_NAME, Floats, Integers, Labels, Matcher, SeriesSlice
+from otel_llm_collector.measure.promql.storage import (
+    METRIC_NAME,
+    Floats,
+    Integers,
+    Labels,
+    Matcher,
+    Rows,
+    SeriesSlice,
+    Together,
+)
 
 SLOTS = 120  # in a block
 NO_SERIES = -1  # the number of a series for which there was no room
 
 _MAX_REMEMBERED_SELECTIONS = 2048
+_MAX_REMEMBERED_ROWS = 500_000  # in all of those together
 _ROWS_AT_ONCE = 1024  # of series that are cut out together: what is copied on the way stays in the processor's cache
 _UINT16 = 0xFFFF
 
@@ -72,6 +82,15 @@ class _Block:
     histograms: dict[int, dict[int, NativeHistogram]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """The series that some matchers choose, as of a version of those with that name."""
+
+    version: int
+    numbers: Ids
+    labels: Rows
+
+
 class Past:
     """The store; safe for threads. Implements the evaluator's `Storage`."""
 
@@ -96,7 +115,8 @@ class Past:
         self._by_name: dict[str, dict[int, None]] = {}
         self._versions: Counter[str] = Counter()  # changes of the series of a name; "" for all
         self._last_block = np.zeros(0, np.int64)
-        self._selections: OrderedDict[tuple[Matcher, ...], tuple[int, Ids]] = OrderedDict()
+        self._selections: OrderedDict[tuple[Matcher, ...], _Selected] = OrderedDict()
+        self._selected_rows = 0
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
         self._newest_ms = 0
         self.epoch = 0
@@ -242,6 +262,7 @@ class Past:
             if gone:
                 self.epoch += 1
                 self._selections.clear()
+                self._selected_rows = 0
 
     def _remove(self, number: int) -> None:
         labels = self._labels[number]
@@ -267,11 +288,15 @@ class Past:
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Sequence[SeriesSlice]:
         """See `Storage`."""
         with self._lock:
-            numbers = self._matching(tuple(matchers))
+            selected = self._matching(tuple(matchers))
+            numbers = selected.numbers
             if not len(numbers):
                 return []
             first = (start_ms - self._origin_ms) // self.resolution_ms
             last = (end_ms - self._origin_ms) // self.resolution_ms
+            together = self._together(selected, first, last)
+            if together is not None:
+                return together
             parts = (numbers[row : row + _ROWS_AT_ONCE] for row in range(0, len(numbers), _ROWS_AT_ONCE))
             return [one for part in parts for one in self._slices(part, first, last)]
 
@@ -279,31 +304,73 @@ class Past:
         """The labels of every series that passes and has a sample in that time."""
         return [one.labels for one in self.select(matchers, start_ms, end_ms)]
 
-    def _matching(self, matchers: tuple[Matcher, ...]) -> Ids:
+    def _matching(self, matchers: tuple[Matcher, ...]) -> _Selected:
         name = next((one.value for one in matchers if one.name == METRIC_NAME and one.op == "="), "")
         version = self._versions[name]
         known = self._selections.get(matchers)
-        if known is not None and known[0] == version:
+        if known is not None and known.version == version:
             self._selections.move_to_end(matchers)
-            return known[1]
+            return known
         candidates: Iterable[int] = self._by_name.get(name, {}) if name else self._numbers.values()
         rest = [one for one in matchers if not (one.name == METRIC_NAME and one.op == "=" and one.value == name)]
         found = [number for number in candidates if _passes(self._labels[number], rest)]
         numbers = np.array(found, np.int64)
-        self._selections[matchers] = (version, numbers)
-        if len(self._selections) > _MAX_REMEMBERED_SELECTIONS:
-            self._selections.popitem(last=False)
-        return numbers
+        selected = _Selected(version, numbers, Rows(self._labels[number] for number in found))
+        self._selected_rows += len(found) - (len(known.numbers) if known is not None else 0)
+        self._selections[matchers] = selected
+        self._selections.move_to_end(matchers)
+        while len(self._selections) > _MAX_REMEMBERED_SELECTIONS or self._selected_rows > _MAX_REMEMBERED_ROWS:
+            self._selected_rows -= len(self._selections.popitem(last=False)[1].numbers)
+        return selected
 
-    def _slices(self, numbers: Ids, first: int, last: int) -> list[SeriesSlice]:
-        parts, histograms = [], False
+    def _pieces(self, first: int, last: int) -> Iterator[tuple[_Block, slice, Integers]]:
+        """The stretches of blocks from slot `first` to `last`, and the moment before each of their slots."""
         for index in sorted(self._blocks):
             low, high = max(first - index * SLOTS, 0), min(last - index * SLOTS, SLOTS - 1)
             if low <= high:
-                block = self._blocks[index]
                 base = self._origin_ms + (index * SLOTS + np.arange(low, high + 1)) * self.resolution_ms - 1
-                parts.append((base, block.offsets[numbers, low : high + 1], block.values[numbers, low : high + 1]))
-                histograms = histograms or bool(block.histograms)
+                yield self._blocks[index], slice(low, high + 1), base
+
+    def _together(self, selected: _Selected, first: int, last: int) -> Sequence[SeriesSlice] | None:
+        """The series as one, where all were sampled at the same moments; None where they were not."""
+        numbers = selected.numbers
+        pieces = list(self._pieces(first, last))
+        if any(block.histograms for block, *_ in pieces):
+            return None
+        beside = int(numbers[-1] - numbers[0]) + 1 == len(numbers) and bool((np.diff(numbers) == 1).all())
+        chunks: list[slice | Ids] = [
+            slice(int(numbers[row]), int(numbers[row]) + len(numbers[row : row + _ROWS_AT_ONCE]))
+            if beside
+            else numbers[row : row + _ROWS_AT_ONCE]
+            for row in range(0, len(numbers), _ROWS_AT_ONCE)
+        ]
+        patterns = [block.offsets[numbers[0], slots] for block, slots, _ in pieces]
+        for (block, slots, _), pattern in zip(pieces, patterns, strict=True):
+            if not all((block.offsets[chunk, slots] == pattern).all() for chunk in chunks):
+                return None
+        present = [pattern > 0 for pattern in patterns]
+        width = sum(map(np.count_nonzero, present))
+        if not width:
+            return []
+        values, row = np.empty((len(numbers), width)), 0
+        for chunk in chunks:
+            stop, column = min(row + _ROWS_AT_ONCE, len(numbers)), 0
+            for (block, slots, _), there in zip(pieces, present, strict=True):
+                found = block.values[chunk, slots]
+                found = found if there.all() else found[:, there]
+                values[row:stop, column : column + found.shape[1]] = found
+                column += found.shape[1]
+            row = stop
+        times = [
+            (base + pattern)[there] for (_, _, base), pattern, there in zip(pieces, patterns, present, strict=True)
+        ]
+        return Together(selected.labels, np.concatenate(times).astype(np.int64), values)
+
+    def _slices(self, numbers: Ids, first: int, last: int) -> list[SeriesSlice]:
+        parts, histograms = [], False
+        for block, slots, base in self._pieces(first, last):
+            parts.append((base, block.offsets[numbers, slots], block.values[numbers, slots]))
+            histograms = histograms or bool(block.histograms)
         if not parts:
             return []
         bases = np.concatenate([base for base, _, _ in parts])

@@ -18,7 +18,7 @@ from otel_llm_collector.measure.promql import over_time, quantiles
 from otel_llm_collector.measure.promql.block import Block, empty, is_label_name, merged, no_histograms, shown
 from otel_llm_collector.measure.promql.native import Hint, Incompatible, NativeHistogram, Total, mean, total
 from otel_llm_collector.measure.promql.notes import Notebook
-from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Labels
+from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Labels, Rows
 from otel_llm_collector.measure.promql.syntax import Aggregation
 from otel_llm_collector.measure.promql.values import QueryError
 
@@ -50,12 +50,21 @@ def evaluate(evaluator: Evaluator, expr: Aggregation) -> Block:
         return _count_values(evaluator, expr)
     parameter = None if expr.parameter is None else evaluator.scalar(expr.parameter)
     block = evaluator.vector(expr.expr)
-    groups = _grouped([_key(labels, expr.labels, without=expr.without) for labels in block.labels])
+    groups = _groups(block.labels, expr)
     if expr.op in ("topk", "bottomk"):
         return _best(evaluator, expr, block, groups, _how_many(parameter, len(block.labels)))
     if not block.labels:
         return empty(evaluator.grid.count)
     return _reduced(evaluator, expr, block, groups, parameter)
+
+
+def _groups(labels: list[Labels], expr: Aggregation) -> Groups:
+    def grouped() -> Groups:
+        return _grouped([_key(one, expr.labels, without=expr.without) for one in labels])
+
+    if isinstance(labels, Rows):
+        return labels.remembered((_groups, expr.without, tuple(expr.labels)), grouped)
+    return grouped()
 
 
 def _key(labels: Labels, names: Sequence[str], *, without: bool) -> Labels:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_llm_collector.measure.promql.native import NativeHistogram
-from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Integers, Labels
+from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Integers, Labels, Rows
 from otel_llm_collector.measure.promql.values import QueryError
 
 Histograms = npt.NDArray[np.object_]  # NativeHistogram or None
@@ -117,6 +117,13 @@ def without_name(labels: Labels) -> Labels:
     if labels and labels[0][0] == METRIC_NAME and (len(labels) == 1 or labels[1][0] > _LAST_DROPPED):
         return labels[1:]  # they are sorted, so nothing else is to go
     return tuple(pair for pair in labels if pair[0] not in _DROPPED_WITH_THE_NAME)
+
+
+def without_names(labels: list[Labels]) -> list[Labels]:
+    """The same of every row."""
+    if isinstance(labels, Rows):
+        return labels.remembered(without_names, lambda: Rows(map(without_name, labels)))
+    return [without_name(one) for one in labels]
 
 
 def changed(labels: Labels, new: Iterable[tuple[str, str]]) -> Labels:

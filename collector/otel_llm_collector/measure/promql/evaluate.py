@@ -7,17 +7,17 @@ subqueries, time, limits, and the two ways metric names are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from otel_llm_collector import limits
 from otel_llm_collector.measure.promql import aggregate, binary, functions
-from otel_llm_collector.measure.promql.block import Block, Grid, merged, no_histograms, without_name
+from otel_llm_collector.measure.promql.block import Block, Grid, merged, no_histograms, without_name, without_names
 from otel_llm_collector.measure.promql.native import Hint
 from otel_llm_collector.measure.promql.notes import Notebook
-from otel_llm_collector.measure.promql.storage import Floats, Integers, SeriesSlice, Storage, is_stale
+from otel_llm_collector.measure.promql.storage import Floats, Integers, SeriesSlice, Storage, Together, is_stale
 from otel_llm_collector.measure.promql.syntax import (
     Aggregation,
     Binary,
@@ -34,7 +34,7 @@ from otel_llm_collector.measure.promql.syntax import (
     children,
 )
 from otel_llm_collector.measure.promql.values import LimitError, QueryError, TimedOut
-from otel_llm_collector.measure.promql.windows import as_series, bunches, newest, pick
+from otel_llm_collector.measure.promql.windows import as_series, bunches, labels_of, newest, pick
 
 # Functions whose answer changes with the step though what they are given does not.
 _MOVES_WITH_TIME = frozenset(
@@ -76,7 +76,7 @@ class Span:
 class Range:
     """A range vector: at each step the samples of `series` in (end - length_ms, end]."""
 
-    series: list[SeriesSlice]
+    series: Sequence[SeriesSlice]
     ends: Integers
     length_ms: int
     unnamed: list[bool] | None = None  # which series lose their name at the end of the query
@@ -180,7 +180,7 @@ class Evaluator:
         """The block without metric names; series that are then the same become one, if no step has them both."""
         if self.options.late_names:
             return replace(block, unnamed=np.ones(len(block.labels), np.bool_))
-        return merged(replace(block, labels=[without_name(labels) for labels in block.labels]))
+        return merged(replace(block, labels=without_names(block.labels)))
 
     def finished(self, block: Block) -> Block:
         """The block as an answer: without the names that were still to be dropped."""
@@ -207,11 +207,15 @@ class Evaluator:
             return self._span.end
         return int(when.fixed or 0)
 
-    def series(self, expr: Selector, before_ms: int) -> list[SeriesSlice]:
+    def series(self, expr: Selector, before_ms: int) -> Sequence[SeriesSlice]:
         """The series of a selector with all samples that its windows of `before_ms` reach."""
         ends = self.moments(expr.when)
         start, end = int(ends.min()) - before_ms, int(ends.max())
-        found = [one for one in self._storage.select(expr.matchers, start, end) if len(one.times)]
+        chosen = self._storage.select(expr.matchers, start, end)
+        if isinstance(chosen, Together):
+            self.budget.take(chosen.values.size)
+            return chosen
+        found = [one for one in chosen if len(one.times)]
         self.budget.take(sum(len(one.times) for one in found))
         return found
 
@@ -226,7 +230,8 @@ class Evaluator:
         shape = (len(series), steps)
         values, present = np.empty(shape), np.empty(shape, np.bool_)
         times = np.empty(shape, np.int64)
-        histograms = None if all(one.histograms is None for one in series) else no_histograms(shape)
+        plain = isinstance(series, Together) or all(one.histograms is None for one in series)
+        histograms = None if plain else no_histograms(shape)
         for bunch in bunches(series):
             there, index = newest(bunch, ends, self.options.lookback_ms)
             index = np.maximum(index, 0)
@@ -239,9 +244,9 @@ class Evaluator:
         present &= ~is_stale(values)
         if histograms is not None:
             histograms[~present] = None
-        block = Block([one.labels for one in series], values, present, histograms)
+        block = Block(labels_of(series), values, present, histograms)
         used = np.flatnonzero(present.any(axis=1))
-        return block.rows(used), times[used]
+        return (block, times) if len(used) == len(series) else (block.rows(used), times[used])
 
     def range(self, expr: Expr) -> Range:
         """What a range vector selects."""

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from otel_llm_collector.measure.promql import label_functions, native_over_time, over_time, quantiles
-from otel_llm_collector.measure.promql.block import Block, empty, refuse_twins, without_name
+from otel_llm_collector.measure.promql.block import Block, empty, refuse_twins, without_names
 from otel_llm_collector.measure.promql.native import NativeHistogram, variance
-from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Labels
+from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Labels, Together
 from otel_llm_collector.measure.promql.syntax import Call, Expr, Selector, bare
-from otel_llm_collector.measure.promql.windows import bunches, windows
+from otel_llm_collector.measure.promql.windows import bunches, labels_of, windows
 
 if TYPE_CHECKING:
     from otel_llm_collector.measure.promql.evaluate import Evaluator, Range
@@ -51,7 +51,7 @@ def _over_time(evaluator: Evaluator, call: Call) -> Block:
         _hint_at_gauges(evaluator, found, argument)
     if call.name not in _KEEP_THE_NAME:
         if not evaluator.options.late_names:
-            found.labels = [without_name(labels) for labels in found.labels]
+            found.labels = without_names(found.labels)
         else:
             found.unnamed = np.ones(len(found.labels), np.bool_)
     inner = bare(argument)
@@ -66,10 +66,14 @@ def _each_window(evaluator: Evaluator, call: Call, selected: Range, parameter: F
     grid = evaluator.grid
     values = np.empty((len(selected.series), grid.count))
     present = np.zeros(values.shape, np.bool_)
-    plain = [row for row, one in enumerate(selected.series) if one.histograms is None]
+    series = floats = selected.series
+    if isinstance(series, Together):
+        all_rows = np.arange(len(series))
+    else:
+        all_rows = np.array([row for row, one in enumerate(series) if one.histograms is None], np.intp)
+        floats = [series[row] for row in all_rows.tolist()]
     dense = call.name in over_time.DENSE
-    all_rows = np.array(plain, np.intp)
-    for bunch in bunches([selected.series[row] for row in plain], stale=False):
+    for bunch in bunches(floats, stale=False):
         for part in windows(bunch, selected.ends, grid.times, selected.length_ms, dense=dense):
             evaluator.check_time()
             chunk = all_rows[part.bunch.rows]
@@ -77,8 +81,8 @@ def _each_window(evaluator: Evaluator, call: Call, selected: Range, parameter: F
             target = slice(int(chunk[0]), int(chunk[-1]) + 1) if beside else chunk
             values[target, part.steps], present[target, part.steps] = function(part, parameter[part.steps])
     unnamed = None if selected.unnamed is None else np.array(selected.unnamed, np.bool_)
-    block = Block([one.labels for one in selected.series], values, present, None, unnamed)
-    if len(plain) < len(selected.series):
+    block = Block(labels_of(series), values, present, None, unnamed)
+    if len(floats) < len(series):
         mixed = [row for row, one in enumerate(selected.series) if one.histograms is not None]
         native_over_time.fill(evaluator, call, selected, parameter, block, mixed)
     return block.used()

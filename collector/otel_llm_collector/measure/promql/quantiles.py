@@ -7,11 +7,11 @@ missing at a step, or two series are the same bucket, that histogram is computed
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from otel_llm_collector.measure.promql.block import Block, joined
 from otel_llm_collector.measure.promql.native import NativeHistogram, fraction_of, quantile_of, short
 from otel_llm_collector.measure.promql.notes import Notebook
-from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Integers, Labels
+from otel_llm_collector.measure.promql.storage import METRIC_NAME, Flags, Floats, Integers, Labels, Rows
 from otel_llm_collector.measure.promql.syntax import Call, Expr
 
 if TYPE_CHECKING:
@@ -34,16 +34,25 @@ _CHUNK_CELLS = 1 << 18
 
 
 @dataclass(slots=True)
-class _Classic:
-    """One classic histogram: its labels without `le`, and the row of each bucket by upper bound."""
+class _Alike:
+    """Classic histograms with the same bounds: their numbers, and for each the row of every bucket."""
 
-    labels: Labels
-    rows: list[tuple[float, int]] = field(default_factory=list)
+    bounds: Floats
+    numbers: Index
+    rows: Index  # (histograms, bounds)
+
+
+@dataclass(slots=True)
+class _Layout:
+    """The classic histograms among some rows: the labels of each without `le`, and those with the same bounds."""
+
+    labels: list[Labels]
+    alike: list[_Alike]
 
 
 @dataclass(slots=True)
 class _Input:
-    classic: list[_Classic]
+    classic: _Layout
     buckets: Flags  # (rows, steps): samples that count as buckets
     natives: Flags  # (rows, steps): native histograms that count
 
@@ -108,43 +117,76 @@ def _about(message: str, metric: str) -> str:
 
 def _sorted_out(evaluator: Evaluator, block: Block, argument: Expr) -> _Input:
     """Which samples are buckets of which classic histogram, and which are native ones."""
-    late = evaluator.options.late_names
-    by_labels: dict[Labels, _Classic] = {}
+    if block.histograms is None and isinstance(block.labels, Rows) and block.present.any(axis=1).all():
+        known = block.labels.remembered(_well_formed, partial(_well_formed, block.labels))
+        if known.labels:
+            return _Input(known, block.present, np.zeros((0, 0), np.bool_))
     floats = block.floats
     buckets = floats if floats is not block.present else floats.copy()
+    by_labels, malformed = _buckets(block.labels, np.flatnonzero(floats.any(axis=1)).tolist())
+    for row, written in malformed:
+        metric = dict(block.labels[row]).get(METRIC_NAME, "") if evaluator.options.late_names else ""
+        message = f'bucket label "le" is missing or has a malformed value of "{written}"'
+        evaluator.notebook.warn(_about(message, metric), argument)
+        buckets[row] = False
+    natives = block.natives if block.histograms is not None else np.zeros((0, 0), np.bool_)
+    given = _Input(_layout(by_labels), buckets, natives)
+    if natives.any():
+        _drop_both_kinds(evaluator, block, by_labels, given, argument)
+    return given
+
+
+_Buckets = dict[Labels, list[tuple[float, int]]]  # by the labels without `le`: upper bounds and rows
+
+
+def _well_formed(labels: Sequence[Labels]) -> _Layout:
+    """The histograms that all rows make up; none where a row is no bucket."""
+    by_labels, malformed = _buckets(labels, range(len(labels)))
+    return _Layout([], []) if malformed else _layout(by_labels)
+
+
+def _buckets(labels: Sequence[Labels], rows: Iterable[int]) -> tuple[_Buckets, list[tuple[int, str]]]:
+    """The buckets among the rows, and the rows that are none with what they say of `le`."""
+    by_labels: _Buckets = {}
+    malformed = []
     place = 0  # of `le` among the labels; where it was in the last series
-    for row in np.flatnonzero(floats.any(axis=1)).tolist():
-        labels = block.labels[row]
-        if place >= len(labels) or labels[place][0] != _BUCKET:
-            place = next((at for at, (name, _) in enumerate(labels) if name == _BUCKET), len(labels))
-        written = labels[place][1] if place < len(labels) else ""
+    for row in rows:
+        own = labels[row]
+        if place >= len(own) or own[place][0] != _BUCKET:
+            place = next((at for at, (name, _) in enumerate(own) if name == _BUCKET), len(own))
+        written = own[place][1] if place < len(own) else ""
         bound = _bound(written)
         if bound is None:
-            metric = dict(labels).get(METRIC_NAME, "") if late else ""
-            message = f'bucket label "le" is missing or has a malformed value of "{written}"'
-            evaluator.notebook.warn(_about(message, metric), argument)
-            buckets[row] = False
+            malformed.append((row, written))
             continue
-        rest = labels[:place] + labels[place + 1 :]
-        classic = by_labels.get(rest)
-        if classic is None:
-            classic = by_labels[rest] = _Classic(rest)
-        classic.rows.append((bound, row))
-    natives = block.natives if block.histograms is not None else np.zeros((0, 0), np.bool_)
-    if natives.any():
-        _drop_both_kinds(evaluator, block, by_labels, _Input([], buckets, natives), argument)
-    return _Input(list(by_labels.values()), buckets, natives)
+        by_labels.setdefault(own[:place] + own[place + 1 :], []).append((bound, row))
+    return by_labels, malformed
 
 
-def _drop_both_kinds(
-    evaluator: Evaluator, block: Block, by_labels: dict[Labels, _Classic], given: _Input, argument: Expr
-) -> None:
+def _layout(by_labels: _Buckets) -> _Layout:
+    together: dict[tuple[float, ...], list[tuple[int, tuple[int, ...]]]] = {}
+    for number, found in enumerate(by_labels.values()):
+        found.sort()
+        bounds, rows = zip(*found, strict=True)
+        together.setdefault(bounds, []).append((number, rows))
+    alike = [
+        _Alike(
+            np.array(bounds),
+            np.array([number for number, _ in members], np.intp),
+            np.array([rows for _, rows in members], np.intp),
+        )
+        for bounds, members in together.items()
+    ]
+    return _Layout(list(by_labels), alike)
+
+
+def _drop_both_kinds(evaluator: Evaluator, block: Block, by_labels: _Buckets, given: _Input, argument: Expr) -> None:
     """Where the same histogram is there in both kinds, neither counts."""
     for row in np.flatnonzero(given.natives.any(axis=1)).tolist():
         classic = by_labels.get(block.labels[row])
         if classic is None:
             continue
-        rows = [other for _, other in classic.rows]
+        rows = [other for _, other in classic]
         both = given.natives[row] & given.buckets[rows].any(axis=0)
         if both.any():
             metric = dict(block.labels[row]).get(METRIC_NAME, "") if evaluator.options.late_names else ""
@@ -173,7 +215,7 @@ def _answered(
 ) -> Block:
     """The answers for classic and native histograms, without metric names."""
     values, present = _of_classic(given, block, of_buckets)
-    blocks = [Block([one.labels for one in given.classic], values, present).used()]
+    blocks = [Block(given.classic.labels, values, present).used()]
     if block.histograms is not None:
         numbers = np.zeros(block.values.shape)
         for row, step in np.argwhere(given.natives).tolist():
@@ -187,26 +229,32 @@ def _answered(
 
 
 def _of_classic(given: _Input, block: Block, of_buckets: OfBuckets) -> tuple[Floats, Flags]:
-    shape = (len(given.classic), block.steps)
+    shape = (len(given.classic.labels), block.steps)
     values, present = np.zeros(shape), np.zeros(shape, np.bool_)
-    together: dict[tuple[float, ...], list[int]] = {}
-    for number, one in enumerate(given.classic):
-        one.rows.sort()
-        together.setdefault(tuple(bound for bound, _ in one.rows), []).append(number)
     steps = np.arange(block.steps)
-    for bounds, numbers in together.items():
+    for alike in given.classic.alike:
+        bounds = alike.bounds
+        distinct = len(np.unique(bounds)) == len(bounds)
         chunk = max(1, _CHUNK_CELLS // max(1, len(bounds) * block.steps))
-        for start in range(0, len(numbers), chunk):
-            part = np.array(numbers[start : start + chunk], np.intp)
-            rows = np.array([[row for _, row in given.classic[number].rows] for number in part.tolist()], np.intp)
-            some, every = given.buckets[rows].any(axis=1), given.buckets[rows].all(axis=1)
+        for start in range(0, len(alike.numbers), chunk):
+            part, rows = alike.numbers[start : start + chunk], alike.rows[start : start + chunk]
+            buckets = _taken(given.buckets, rows)
+            some = buckets.any(axis=1)
             present[part] = some
-            if (some == every).all() and len(set(bounds)) == len(bounds):
-                values[part] = of_buckets(np.array(bounds), block.values[rows], steps)
+            if distinct and (some == buckets.all(axis=1)).all():
+                values[part] = of_buckets(bounds, _taken(block.values, rows), steps)
                 continue
             for number, of_one in zip(part.tolist(), rows, strict=True):
-                _by_pattern(np.array(bounds), of_one, given, block, of_buckets, values[number])
+                _by_pattern(bounds, of_one, given, block, of_buckets, values[number])
     return values, present
+
+
+def _taken(array: npt.NDArray[Any], rows: Index) -> npt.NDArray[Any]:
+    """The rows as (histograms, bounds, steps); where they stand in order already, nothing is copied."""
+    first, last = int(rows[0, 0]), int(rows[-1, -1])
+    if last - first + 1 == rows.size and (np.diff(rows.ravel()) == 1).all():
+        return array[first : last + 1].reshape(*rows.shape, -1)
+    return array[rows]
 
 
 def _by_pattern(

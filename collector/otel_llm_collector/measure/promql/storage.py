@@ -7,10 +7,10 @@ value until its next sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,55 @@ class SeriesSlice:
     histograms: Sequence[NativeHistogram | None] | None = None
 
 
+_Made = TypeVar("_Made")
+_MOST_MADE = 16  # things made of the same rows: queries that group them in as many ways
+
+
+class Rows(list[Labels]):
+    """The labels of series that a store hands out again and again, as the very same list; never changed.
+
+    What a query makes of them (names dropped, groups) is remembered here for the next query.
+    """
+
+    __slots__ = ("_made",)
+
+    def __init__(self, labels: Iterable[Labels] = ()) -> None:
+        super().__init__(labels)
+        self._made: dict[Hashable, Any] = {}
+
+    def remembered(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """What `make` gives, or gave when it was asked under this key before."""
+        made: _Made | None = self._made.get(key)
+        if made is None:
+            made = make()
+            if len(self._made) < _MOST_MADE:
+                self._made[key] = made
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Together(Sequence[SeriesSlice]):
+    """Series that were sampled at the very same moments, at least one: `values` has a row for each."""
+
+    labels: Rows
+    times: Integers
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @overload
+    def __getitem__(self, index: int) -> SeriesSlice: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[SeriesSlice]: ...
+
+    def __getitem__(self, index: int | slice) -> SeriesSlice | list[SeriesSlice]:
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
+        return SeriesSlice(self.labels[index], self.times, self.values[index])
+
+
 class Storage(Protocol):
     """A store of series."""
 
@@ -93,6 +142,7 @@ class Storage(Protocol):
         """Every series that passes all matchers, with its samples from `start_ms` to `end_ms`, both included.
 
         More samples may be handed out than were asked for. A series without samples in that time may be left out.
+        What has the same times is read fastest as one `Together`.
         """
         ...
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from otel_llm_collector.measure.promql.block import Block, Histograms, no_histograms
-from otel_llm_collector.measure.promql.storage import Flags, Floats, Integers, Labels, SeriesSlice, is_stale
+from otel_llm_collector.measure.promql.storage import Flags, Floats, Integers, Labels, SeriesSlice, Together, is_stale
 
 _NEVER = np.iinfo(np.int64).max  # the time of padding
 _STEP_CELLS = 1 << 20  # the same of one row, which cannot be parted but by steps
+_Rows = TypeVar("_Rows", list[int], range)
 _CHUNK_CELLS = 1 << 18  # cells of one working array: small enough for the processor's cache
 
 
@@ -115,28 +116,44 @@ def bunches(series: Sequence[SeriesSlice], *, stale: bool = True) -> Iterator[Bu
 
     Without `stale` no marker is among the samples.
     """
-    by_times: dict[int | tuple[int, bytes], list[int]] = {}
-    for row, one in enumerate(series):
-        by_times.setdefault(id(one.times), []).append(row)
-    if len(by_times) > 1:
-        by_times = _by_content(series, by_times)
     alone: list[int] = []
-    for rows in by_times.values():
-        if len(rows) == 1 and len(by_times) > 1:
-            alone.append(rows[0])
-            continue
-        for part in _parts(rows, len(series[rows[0]].times)):
-            bunch = _stacked(series, part)
-            kept = bunch if stale else _set_apart(bunch, alone)
-            if kept is not None:
-                yield kept
+    for bunch in _views(series) if isinstance(series, Together) else _stacks(series, alone):
+        kept = bunch if stale else _set_apart(bunch, alone)
+        if kept is not None:
+            yield kept
     members = {row: series[row] if stale else fresh(series[row]) for row in alone}
     longest = max((len(one.times) for one in members.values()), default=0)
     for part in _parts([row for row, one in members.items() if len(one.times)], longest):
         yield _padded(members, part)
 
 
-def _parts(rows: list[int], width: int) -> Iterator[list[int]]:
+def _views(series: Together) -> Iterator[Bunch]:
+    times, length = series.times.reshape(1, -1), np.array([len(series.times)])
+    for part in _parts(range(len(series)), len(series.times)):
+        yield Bunch(np.array(part, np.intp), times, series.values[part.start : part.stop], length)
+
+
+def _stacks(series: Sequence[SeriesSlice], alone: list[int]) -> Iterator[Bunch]:
+    """The series that share their times; what shares them with no other is added to `alone`."""
+    by_times: dict[int | tuple[int, bytes], list[int]] = {}
+    for row, one in enumerate(series):
+        by_times.setdefault(id(one.times), []).append(row)
+    if len(by_times) > 1:
+        by_times = _by_content(series, by_times)
+    for rows in by_times.values():
+        if len(rows) == 1 and len(by_times) > 1:
+            alone.append(rows[0])
+            continue
+        for part in _parts(rows, len(series[rows[0]].times)):
+            yield _stacked(series, part)
+
+
+def labels_of(series: Sequence[SeriesSlice]) -> list[Labels]:
+    """The labels of each."""
+    return series.labels if isinstance(series, Together) else [one.labels for one in series]
+
+
+def _parts(rows: _Rows, width: int) -> Iterator[_Rows]:
     size = max(1, _CHUNK_CELLS // max(width, 1))
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
