@@ -24,8 +24,9 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
+from otel_llm_collector.measure.past import Past
 from otel_llm_collector.measure.promql import instant, parse, range_query
-from otel_llm_collector.measure.promql.storage import MemoryStorage, make_labels
+from otel_llm_collector.measure.promql.storage import MemoryStorage, Storage, make_labels
 from otel_llm_collector.measure.promql.values import Matrix, QueryError, Scalar, Vector
 
 START = 1_700_000_000
@@ -232,7 +233,7 @@ class Draw:
 Answer = dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] | str
 
 
-def ours(storage: MemoryStorage, query: str, moment: tuple[int, int, int] | int) -> Answer:
+def ours(storage: Storage, query: str, moment: tuple[int, int, int] | int) -> Answer:
     """Our answer as points by labels, or "error"."""
     try:
         if isinstance(moment, int):
@@ -395,31 +396,36 @@ def test_a_range_is_its_moments(seed: int) -> None:
 @pytest.fixture(params=seeds())
 def compared(
     request: pytest.FixtureRequest, programs: tuple[str, str], tmp_path: Path
-) -> Iterator[tuple[random.Random, str, MemoryStorage]]:
-    """A seed's dice, and its series in both."""
+) -> Iterator[tuple[random.Random, str, list[Storage]]]:
+    """A seed's dice, and its series there and in our stores: lists, and the collector's own."""
     draw = random.Random(request.param)
     data = series(draw)
     storage = MemoryStorage()
     for labels, samples in data.items():
         storage.extend(labels, samples)
+    past = Past(seconds=STEPS * EVERY * 2, resolution_seconds=EVERY, max_series=len(data))
+    for labels, samples in data.items():
+        for at, value in samples:
+            past.append_one(labels, at, value, at)
+    assert past.samples == sum(map(len, data.values()))
     running = Running(programs, tmp_path, openmetrics(data))
     try:
-        yield draw, running.url, storage
+        yield draw, running.url, [storage, past]
     finally:
         running.close()
 
 
 @pytest.mark.integration
-def test_prometheus_agrees(compared: tuple[random.Random, str, MemoryStorage]) -> None:
+def test_prometheus_agrees(compared: tuple[random.Random, str, list[Storage]]) -> None:
     """Every answer of every random query is that of the real Prometheus."""
-    draw, url, storage = compared
+    draw, url, stores = compared
     queries = Draw(draw)
     problems, answered = [], 0
-    for _ in range(QUERIES):
+    for number in range(QUERIES):
         query = queries.vector(draw.randint(1, 4))
         at = START + 10 * draw.randint(20, 175) + 7
         moment = at if draw.random() < 0.5 else (at, at + 10 * draw.randint(0, 40), draw.choice([10, 20, 30, 70]))
-        mine, other = ours(storage, query, moment), theirs(url, query, moment)
+        mine, other = ours(stores[number % 2], query, moment), theirs(url, query, moment)
         answered += bool(other) and not isinstance(other, str)
         problem = differs(mine, other)
         if problem:
