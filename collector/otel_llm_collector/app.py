@@ -66,8 +66,8 @@ class App:
         )
         past = _past(config)
         incoming = OtlpMetrics(past, config.measure.promote)
-        registry.register(StoreBooks(past, incoming))
         sampler = Sampler(registry, past)
+        registry.register(StoreBooks(past, incoming, sampler))
         alerting = Alerting(config, past, sampler, registry, reread or (lambda: config))
         self.reload = alerting.reload
         families = IncomingFamilies(past, incoming, partial(_names, registry), time.time)

@@ -42,9 +42,16 @@ MAX_LABEL_CHARS = 128
 WINDOW_SECONDS = 6 * 3600.0
 WINDOW_RESOLUTION_SECONDS = 15.0
 
-# reject: samples of further series are dropped and counted as series_limit
+# overflow: counters and histograms beyond are summed in their metric's series labelled otel_metric_overflow="true",
+# samples of all else are dropped and counted as series_limit
 MAX_WINDOW_SERIES = 100_000
 MAX_WINDOW_SERIES_PER_NAME = 20_000
+
+# reject: series beside those that hold what overflows, one for each metric and bucket; further ones are counted
+MAX_OVERFLOW_SERIES = 4096
+
+# forget: streams without series of their own whose last point is remembered; one that is forgotten begins anew
+MAX_OVERFLOW_STREAMS = 50_000
 
 # reject: a sample whose time lies further ahead than this is dropped and counted as future
 MAX_FUTURE_SECONDS = 600

@@ -970,6 +970,15 @@ OTEL_LLM_WINDOW_SAMPLES: Final = Metric(
     ),
 )
 
+OTEL_LLM_WINDOW_OVERFLOWED_POINTS: Final = Metric(
+    "otel_llm.window.overflowed_points",
+    "counter",
+    "{point}",
+    "Points added to the series that hold what has none of its own.",
+    (
+    ),
+)
+
 OTEL_LLM_WINDOW_DROPPED_SAMPLES: Final = Metric(
     "otel_llm.window.dropped_samples",
     "counter",
@@ -1670,6 +1679,7 @@ OTHER_METRICS: Final = {
         OTEL_LLM_SERIES_OVERFLOWED_SAMPLES,
         OTEL_LLM_WINDOW_SERIES,
         OTEL_LLM_WINDOW_SAMPLES,
+        OTEL_LLM_WINDOW_OVERFLOWED_POINTS,
         OTEL_LLM_WINDOW_DROPPED_SAMPLES,
         OTEL_LLM_WINDOW_DROPPED_POINTS,
         OTEL_LLM_GPU_REQUEST_ENERGY,

@@ -23,7 +23,8 @@ from otel_llm_semconv import attributes as attr
 
 from otel_llm_collector import limits
 from otel_llm_collector.measure import points
-from otel_llm_collector.measure.past import NO_SERIES, Past
+from otel_llm_collector.measure.overflow import Overflow
+from otel_llm_collector.measure.past import Past
 from otel_llm_collector.measure.points import milliseconds
 from otel_llm_collector.measure.promql.native import NativeHistogram
 from otel_llm_collector.measure.promql.storage import STALE, Labels, make_labels
@@ -78,6 +79,8 @@ class OtlpMetrics:
         self._lock = threading.Lock()
         self.described: dict[str, Described] = {}
         self.dropped: Counter[str] = Counter()  # points by reason
+        self.overflow = Overflow(past, self.dropped)
+        self._since_ms = 0  # when we began to look
 
     def take(self, request: bytes, now_ms: int) -> None:
         """Write the points of one ExportMetricsServiceRequest."""
@@ -85,6 +88,7 @@ class OtlpMetrics:
         with self._lock:
             if self._epoch != self._past.epoch:
                 self._renumber()
+            self._since_ms = self._since_ms or now_ms
             batch = _Batch()
             for resource_metrics in message.resource_metrics:
                 target = self._target(resource_metrics.resource, now_ms, batch)
@@ -94,6 +98,7 @@ class OtlpMetrics:
                         self._metric(metric, common, batch, now_ms)
             numbers, times = np.array(batch.numbers, np.int64), np.array(batch.times, np.int64)
             self._past.append(numbers, times, np.array(batch.values), now_ms)
+            self.overflow.write(now_ms)
 
     def _renumber(self) -> None:
         """Forget the streams whose series have left the store; the others keep their totals."""
@@ -105,6 +110,7 @@ class OtlpMetrics:
             self._streams[key] = kept
             if not kept:
                 del self._streams[key]
+        self.overflow.renumber()
 
     def _target(self, resource: Any, now_ms: int, batch: _Batch) -> Labels:
         key = resource.SerializeToString()
@@ -142,7 +148,7 @@ class OtlpMetrics:
             key = point.SerializeToString()  # what is left says which stream it is
             stream = streams.get(key)
             if stream is None:
-                stream = self._stream(form, common, point, len(value) if isinstance(value, list) else None)
+                stream = self._place((form, common, key), point, (start, time, value))
                 if stream is None:
                     continue
                 streams[key] = stream
@@ -150,19 +156,46 @@ class OtlpMetrics:
                 writer.end(stream, time)
             else:
                 write(writer, stream, start, time, value)
+        if not streams:
+            del self._streams[form, common]
 
-    def _stream(self, form: points.Form, common: Labels, point: Any, count: int | None) -> _Stream | None:
-        """The `count` series of a new stream, or None with a reason counted when there is no room for all of them."""
+    def _place(self, name: _Key, point: Any, seen: tuple[int, int, Any]) -> _Stream | None:
+        """A new stream for a point; None where that has no series of its own, and what can be done was done."""
+        form, common, _ = name
+        value = seen[2]
+        series: tuple[Labels, ...] | None = ()
+        if not self.overflow.has(name):
+            series = self._series(form, common, point, len(value) if isinstance(value, list) else None)
+        if series is None:
+            return None
+        numbers = self._past.all_numbers(series) if series else None
+        if numbers is not None:
+            return _Stream(series, numbers, [0.0] * len(series))
+        if value is not None:
+            self._overflow(form, series, name, seen)
+        return None
+
+    def _series(self, form: points.Form, common: Labels, point: Any, count: int | None) -> tuple[Labels, ...] | None:
+        """The `count` series of a stream, or None with a reason counted when they have too many labels."""
         labels = {**points.labels(point), **dict(common)}
         if len(labels) > limits.MAX_LABELS:
             self.dropped["too_many_labels"] += 1
             return None
-        series = tuple(make_labels({**labels, **more}) for more in islice(points.parts(form, point), count))
-        numbers = [self._past.number(one) for one in series]
-        if NO_SERIES in numbers:
+        return tuple(make_labels({**labels, **more}) for more in islice(points.parts(form, point), count))
+
+    def _overflow(
+        self, form: points.Form, series: tuple[Labels, ...], stream: _Key, seen: tuple[int, int, Any]
+    ) -> None:
+        """What only rises is summed with others of its metric; what may fall is counted and dropped."""
+        start, time, value = seen
+        if isinstance(value, float):
+            value = [value]
+        whole = points.finite([value.sum] if isinstance(value, NativeHistogram) else value)
+        if form.shape == "summary" or not form.rising or not whole:
             self.dropped["series_limit"] += 1
-            return None
-        return _Stream(series, numbers, [0.0] * len(series))
+            return
+        from_zero = milliseconds(start) >= self._since_ms
+        self.overflow.add(form.name, series, stream, (start, time, value), delta=form.delta, from_zero=from_zero)
 
 
 @dataclass(slots=True)

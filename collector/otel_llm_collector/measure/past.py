@@ -60,7 +60,10 @@ class MeasureConfig(BaseModel):
         description="Seconds for which one sample per series is kept.",
     )
     max_series: int = Field(
-        limits.MAX_WINDOW_SERIES, ge=100, le=1_000_000, description="Series kept; samples of further ones are dropped."
+        limits.MAX_WINDOW_SERIES,
+        ge=100,
+        le=1_000_000,
+        description="Series kept; further counters and histograms are summed in one overflow series per metric.",
     )
     max_series_per_name: int = Field(
         limits.MAX_WINDOW_SERIES_PER_NAME,
@@ -132,22 +135,44 @@ class Past:
         with self._lock:
             return {name: len(numbers) for name, numbers in self._by_name.items()}
 
-    def number(self, labels: Labels) -> int:
-        """The number of the series with these labels, made if need be; `NO_SERIES` when there is no room for it."""
+    def number(self, labels: Labels, *, reserved: bool = False) -> int:
+        """The number of the series with these labels, made if need be; `NO_SERIES` when there is no room for it.
+
+        `reserved` finds room where only what overflows has any.
+        """
         found = self._numbers.get(labels)
         if found is not None:
             return found
         with self._lock:
-            return self._number(labels)
+            return self._number(labels, reserved=reserved)
+
+    def all_numbers(self, series: Sequence[Labels], *, reserved: bool = False) -> list[int] | None:
+        """The numbers of all of `series`; None, and none of them made, when there is no room for one."""
+        with self._lock:
+            new = [labels for labels in series if labels not in self._numbers]
+            numbers = [self.number(labels, reserved=reserved) for labels in series]
+            if NO_SERIES not in numbers:
+                return numbers
+            for labels in new:
+                if labels in self._numbers:
+                    self._remove(self._numbers[labels])
+            return None
+
+    def is_written(self, number: int) -> bool:
+        """Whether the series has had a sample."""
+        return bool(self._last_block[number] != np.iinfo(np.int64).max)
 
     def has(self, labels: Labels) -> bool:
         """Whether there is such a series."""
         return labels in self._numbers
 
-    def _number(self, labels: Labels) -> int:
+    def _number(self, labels: Labels, *, reserved: bool) -> int:
         name = next((value for label, value in labels if label == METRIC_NAME), "")
         siblings = self._by_name.get(name, {})
-        if len(self._numbers) >= self._max_series or len(siblings) >= self._max_per_name:
+        if reserved:
+            if len(self._numbers) >= self._max_series + limits.MAX_OVERFLOW_SERIES:
+                return NO_SERIES
+        elif len(self._numbers) >= self._max_series or len(siblings) >= self._max_per_name:
             return NO_SERIES
         labels = tuple(self._pairs.setdefault(pair, pair) for pair in labels)
         if self._free:
@@ -241,7 +266,7 @@ class Past:
     def _block(self, index: int) -> _Block:
         block = self._blocks.get(index)
         if block is None:
-            shape = (self._max_series, SLOTS)
+            shape = (self._max_series + limits.MAX_OVERFLOW_SERIES, SLOTS)
             block = self._blocks[index] = _Block(np.zeros(shape, self._offset_type), np.zeros(shape))
         return block
 

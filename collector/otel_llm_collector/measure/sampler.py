@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -15,9 +16,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from otel_llm_collector.measure.otlp_metrics import OtlpMetrics
-from otel_llm_collector.measure.past import Past
+from otel_llm_collector.measure.overflow import OVERFLOW_LABEL, Overflow
+from otel_llm_collector.measure.past import NO_SERIES, Past
 from otel_llm_collector.measure.promql.storage import METRIC_NAME, Labels, Matcher, SeriesSlice, make_labels
 
 _FRESH_MS = 1000  # so old may the newest samples be when somebody asks for the present
@@ -27,14 +30,20 @@ _RISING = frozenset({"counter", "histogram"})
 class StoreBooks(Collector):
     """Shows how full the past is, and what found no place in it, by reason."""
 
-    def __init__(self, past: Past, incoming: OtlpMetrics) -> None:
+    def __init__(self, past: Past, incoming: OtlpMetrics, sampler: Sampler) -> None:
         self._past = past
         self._incoming = incoming
+        self._overflows = (incoming.overflow, sampler.overflow)
 
     def collect(self) -> Iterator[Family]:
         """Series, samples and drops."""
         yield GaugeMetricFamily("otel_llm_window_series", "Series kept for rules and queries.", value=len(self._past))
         yield CounterMetricFamily("otel_llm_window_samples", "Samples kept.", value=self._past.samples)
+        yield CounterMetricFamily(
+            "otel_llm_window_overflowed_points",
+            "Points added to the series that hold what has none of its own.",
+            value=sum(one.points for one in self._overflows),
+        )
         for name, sentence, dropped in (
             ("otel_llm_window_dropped_samples", "Samples not kept, by reason.", self._past.dropped),
             ("otel_llm_window_dropped_points", "OTLP points not turned into samples.", self._incoming.dropped),
@@ -58,6 +67,8 @@ class Sampler:
         self._numbers: dict[tuple[str, ...], int] = {}
         self._epoch = past.epoch
         self._sampled_ms = 0
+        self._turns = 0
+        self.overflow = Overflow(past, Counter())
         self._lock = threading.Lock()
 
     def sample(self, now_ms: int, unless_within_ms: int = 0) -> None:
@@ -70,12 +81,14 @@ class Sampler:
         self._past.prune(now_ms)
         if self._epoch != self._past.epoch:
             self._numbers.clear()
+            self.overflow.renumber()
             self._epoch = self._past.epoch
         if self._sampled_ms > now_ms:  # the clock went back
             self._sampled_ms = 0
         numbers: list[int] = []
         values: list[float] = []
         begun: list[int] = []
+        self._turns += 1
         for family in self._registry.collect():
             rising = family.type in _RISING
             for sample in family.samples:
@@ -84,9 +97,13 @@ class Sampler:
                 if number is None:
                     labels = make_labels({**sample.labels, METRIC_NAME: sample.name})
                     known = self._past.has(labels)
-                    number = self._numbers[key] = self._past.number(labels)
-                    if rising and not known:
+                    over = rising and (self.overflow.has(key) or sample.labels.get(OVERFLOW_LABEL))
+                    number = self._numbers[key] = NO_SERIES if over else self._past.number(labels)
+                    if rising and not known and number != NO_SERIES:
                         begun.append(number)
+                if number == NO_SERIES and rising:
+                    self._overflow(key, sample)
+                    continue
                 numbers.append(number)
                 values.append(sample.value if sample.value == sample.value else math.nan)
         if begun and self._sampled_ms:
@@ -94,7 +111,15 @@ class Sampler:
             self._past.append(np.array(begun, np.int64), before, np.zeros(len(begun)), now_ms)
         times = np.full(len(numbers), now_ms, np.int64)
         self._past.append(np.array(numbers, np.int64), times, np.array(values), now_ms)
+        self.overflow.write(now_ms)
         self._sampled_ms = now_ms
+
+    def _overflow(self, key: tuple[str, ...], sample: Sample) -> None:
+        """A sample of a counter or histogram that has no series of its own."""
+        labels = make_labels({**sample.labels, METRIC_NAME: sample.name})
+        name = (sample.name, sample.labels.get("le", ""))
+        seen = (0, self._turns, [sample.value])  # turns, because the clock may be set
+        self.overflow.add(name, [labels], key, seen, from_zero=bool(self._sampled_ms))
 
     @property
     def resolution_ms(self) -> int:

@@ -20,9 +20,9 @@ from prometheus_client.samples import Exemplar
 from otel_llm_collector import limits
 from otel_llm_collector.contract import HistogramDelta, SeriesKey
 from otel_llm_collector.measure.names import label_name, metric_name
+from otel_llm_collector.measure.overflow import OVERFLOW_LABEL
 
 _OVERFLOW = ("\x00overflow",)  # no attribute value: labels are cleaned of NUL
-_OVERFLOW_LABEL = "otel_metric_overflow"
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ def _clean(value: str) -> str:
 
 def _labels(metric: Metric, key: tuple[str, ...]) -> dict[str, str]:
     if key == _OVERFLOW:
-        return {_OVERFLOW_LABEL: "true"}
+        return {OVERFLOW_LABEL: "true"}
     return {label_name(attribute): value for attribute, value in zip(metric.attributes, key, strict=True)}
 
 
@@ -151,7 +151,7 @@ def _family(table: _Table) -> Family:
     name = metric_name(metric.name, metric.unit)
     names = [label_name(key) for key in metric.attributes]
     # The overflow series has another label; with an empty value it is, to Prometheus, absent from all others.
-    names.append(_OVERFLOW_LABEL)
+    names.append(OVERFLOW_LABEL)
     if metric.instrument == "counter":
         counter = CounterMetricFamily(name, metric.brief, labels=names)
         for key, value in table.series.items():
