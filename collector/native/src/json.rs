@@ -203,7 +203,7 @@ impl Scan<'_> {
 }
 
 /// Length of the part of `bytes` that a JSON string holds as it is: up to a quote, a backslash or a control character.
-fn plain_prefix(bytes: &[u8]) -> usize {
+pub fn plain_prefix(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(eight) = bytes[at..].first_chunk::<8>() {
         let ends = ends_in(u64::from_le_bytes(*eight));

@@ -1,0 +1,446 @@
+//! One span of another dialect being read: its values, what rules made of them, and what was odd.
+
+use crate::conversions::converted;
+use crate::dialect_table::{Condition, Constant, DialectTable, KeyNumber, Need, Place, Rule, Source, Test};
+use crate::parse::Reader;
+use crate::value::{distinct, looks_like_json, Pair, Plain, Reason, Stop, Tried};
+use crate::shapes::{look_up, Shaper};
+use crate::trees::tree;
+use crate::any_value::{self, coerce, Scalar};
+use crate::wire::{Cursor, Irregular, Result, BYTES, FIXED64};
+
+const EVENT_NAME: &str = "event.name"; // what an event's own name is called among its attributes
+
+/// What stands around a span.
+#[derive(Clone, Copy, Default)]
+pub struct Around<'s> {
+    pub scope: &'s str,
+    pub resource: Option<Cursor<'s>>,
+}
+
+/// An attribute with its place in the request.
+pub struct Attribute<'s> {
+    pub key: &'s str,
+    pub number: Option<KeyNumber>,
+    pub value: Option<Cursor<'s>>,
+    pub from: usize,
+    pub to: usize,
+}
+
+/// A value that was read at most once in each of its forms.
+#[derive(Clone, Copy)]
+struct Seen<'s> {
+    value: Option<Cursor<'s>>,
+    plain: Option<Plain<'s>>,
+    json: Option<Tried<Plain<'s>>>,
+}
+
+/// See the module.
+pub struct Reading<'s> {
+    pub table: &'s DialectTable,
+    pub reader: Reader<'s>,
+    around: Around<'s>,
+    name: &'s str,
+    is_root: bool,
+    pub start: u64,
+    pub attributes: Vec<Attribute<'s>>,
+    events: Vec<Cursor<'s>>,
+    /// By the number of a key: which of `seen`, counted from 1, and which of `made`.
+    seen_at: &'s mut [u32],
+    made_at: &'s mut [u32],
+    seen: Vec<Seen<'s>>,
+    trees: Vec<Option<Plain<'s>>>,
+    is_json: bool,
+    pub made: Vec<(KeyNumber, Plain<'s>)>,
+    /// The dialects that gave something.
+    pub spoke: Vec<usize>,
+    /// Keys that a rule carried whole.
+    pub carried: Vec<KeyNumber>,
+    pub problems: Vec<(Reason, KeyNumber)>,
+}
+
+impl<'s> Reading<'s> {
+    /// Reads the fields of a span that was checked.
+    ///
+    /// # Errors
+    /// `Irregular` where protobuf would have to merge.
+    pub fn new(table: &'s DialectTable, reader: Reader<'s>, mut span: Cursor<'s>, around: Around<'s>) -> Result<Self> {
+        let numbers = || reader.bump.alloc_slice_fill_copy(table.key_names.len(), 0);
+        let mut reading = Reading {
+            table,
+            reader,
+            around,
+            name: "",
+            is_root: true,
+            start: 0,
+            attributes: Vec::with_capacity(32),
+            events: Vec::new(),
+            seen_at: numbers(),
+            made_at: numbers(),
+            seen: Vec::with_capacity(32),
+            trees: vec![None; table.trees.len()],
+            is_json: false,
+            made: Vec::with_capacity(16),
+            spoke: Vec::new(),
+            carried: Vec::new(),
+            problems: Vec::new(),
+        };
+        while !span.is_done() {
+            let from = span.at;
+            match span.tag()? {
+                (4, BYTES) => reading.is_root = span.bytes()?.is_empty(),
+                (5, BYTES) => reading.name = span.text()?,
+                (7, FIXED64) => reading.start = span.fixed64()?,
+                (9, BYTES) => {
+                    let (key, value) = any_value::key_value(span.message()?)?;
+                    let number = table.keys.get(key).copied();
+                    reading.attributes.push(Attribute { key, number, value, from, to: span.at });
+                    reading.see(number, value);
+                }
+                (11, BYTES) => reading.events.push(span.message()?),
+                (_, wire) => span.skip(wire)?,
+            }
+        }
+        Ok(reading)
+    }
+
+    fn see(&mut self, number: Option<KeyNumber>, value: Option<Cursor<'s>>) {
+        let Some(number) = number else { return };
+        let seen = Seen { value, plain: None, json: None };
+        match &mut self.seen_at[number as usize] {
+            at @ 0 => {
+                self.seen.push(seen);
+                *at = self.seen.len() as u32;
+            }
+            at => self.seen[*at as usize - 1] = seen, // the last one counts
+        }
+    }
+
+    /// Whether the span has an attribute of this key.
+    pub fn has(&self, key: KeyNumber) -> bool {
+        self.seen_at[key as usize] > 0
+    }
+
+    /// How the dialect that is tried next encodes its values.
+    pub fn encoded_as(&mut self, is_json: bool) {
+        if is_json != self.is_json {
+            self.is_json = is_json;
+            for seen in &mut self.seen {
+                (seen.plain, seen.json) = (None, None);
+            }
+            self.trees.fill(None);
+        }
+    }
+
+    /// Whether one of these is there; `trees` says which trees have an attribute.
+    pub fn has_any(&self, needs: &[Need], trees: &[bool]) -> bool {
+        needs.iter().any(|need| match need {
+            Need::Attribute(key) => self.has(*key),
+            Need::Tree(tree) => trees[*tree],
+            Need::Events => !self.events.is_empty(),
+        })
+    }
+
+    /// Tries one rule.
+    ///
+    /// # Errors
+    /// `Irregular` where only the reference can say what comes out.
+    pub fn apply(&mut self, rule: &'s Rule, dialect: usize) -> Result<()> {
+        if self.made(rule.to).is_some() || (self.has(rule.to) && !rule.replaces) {
+            return Ok(());
+        }
+        for condition in &rule.when {
+            if !self.holds(condition)? {
+                return Ok(());
+            }
+        }
+        let Some(found) = self.value(rule)? else { return Ok(()) };
+        if rule.replaces && found.equals(self.get(rule.to)?) {
+            return Ok(());
+        }
+        self.make(rule.to, found);
+        if !self.spoke.contains(&dialect) {
+            self.spoke.push(dialect);
+        }
+        Ok(())
+    }
+
+    /// What was made for a key.
+    fn made(&self, key: KeyNumber) -> Option<Plain<'s>> {
+        let at = self.made_at[key as usize] as usize;
+        (at > 0).then(|| self.made[at - 1].1)
+    }
+
+    pub fn make(&mut self, key: KeyNumber, value: Plain<'s>) {
+        match &mut self.made_at[key as usize] {
+            at @ 0 => {
+                self.made.push((key, value));
+                *at = self.made.len() as u32;
+            }
+            at => self.made[*at as usize - 1].1 = value,
+        }
+    }
+
+    /// Whether `key` is among what was made.
+    pub fn is_made(&self, key: KeyNumber) -> bool {
+        self.made_at[key as usize] > 0
+    }
+
+    fn holds(&mut self, condition: &'s Condition) -> Result<bool> {
+        let source = &condition.source;
+        let made = if source.path.is_empty() { self.made(source.key) } else { None };
+        let found = match made {
+            Some(made) => made,
+            None => {
+                let tried = self.source(source);
+                self.or_problem(tried, source.key)?.unwrap_or(Plain::Null)
+            }
+        };
+        Ok(match &condition.test {
+            Test::Present => !found.is_null(),
+            Test::Absent => found.is_null(),
+            Test::OneOf(_) if found.is_null() => false,
+            Test::OneOf(wanted) => match found.word() {
+                Some(word) => wanted.iter().any(|one| **one == *word),
+                None if wanted.iter().any(|one| one.starts_with(['[', '{'])) => return Err(Irregular),
+                None => false,
+            },
+        })
+    }
+
+    /// What was tried; what is odd about it is remembered as that of `key`.
+    fn or_problem<T>(&mut self, tried: Tried<T>, key: KeyNumber) -> Result<Option<T>> {
+        match tried {
+            Ok(value) => Ok(Some(value)),
+            Err(Stop::Irregular) => Err(Irregular),
+            Err(Stop::Not(reason)) => {
+                self.problem(reason, key);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What the rule makes of its first source that it can convert.
+    fn value(&mut self, rule: &'s Rule) -> Result<Option<Plain<'s>>> {
+        match &rule.value {
+            None => {}
+            Some(Constant::Bool(value)) => return Ok(Some(Plain::Bool(*value))),
+            Some(Constant::Int(value)) => return Ok(Some(Plain::Int(*value))),
+            Some(Constant::Float(value)) => return Ok(Some(Plain::Float(*value))),
+            Some(Constant::Text(text)) => return Ok(Some(Plain::Text(text))),
+            Some(Constant::Other) => return Err(Irregular),
+        }
+        if rule.is_sum {
+            return self.sum(rule);
+        }
+        for source in &rule.from {
+            let tried = self.source(source).and_then(|value| converted(self, value, rule));
+            let Some(Some(result)) = self.or_problem(tried, self.named(source, rule))? else { continue };
+            if matches!(result, Plain::Null | Plain::Text("") | Plain::List([])) {
+                continue;
+            }
+            match &source.place {
+                Place::Object(fields) => {
+                    let whole = fields.iter().filter(|(_, part)| part.path.is_empty());
+                    self.carried.extend(whole.map(|(_, part)| part.key));
+                }
+                _ if source.path.is_empty() => self.carried.push(source.key),
+                _ => {}
+            }
+            return Ok(Some(result));
+        }
+        Ok(None)
+    }
+
+    /// The key that oddities of `source` are said of.
+    pub fn named(&self, source: &Source, rule: &Rule) -> KeyNumber {
+        if self.table.name(source.key).is_empty() {
+            rule.to
+        } else {
+            source.key
+        }
+    }
+
+    /// The sum of the sources that are there; nothing when the first is missing.
+    fn sum(&mut self, rule: &'s Rule) -> Result<Option<Plain<'s>>> {
+        let mut total = None;
+        for (index, source) in rule.from.iter().enumerate() {
+            let tried = match self.source(source) {
+                Ok(Plain::Null) => Ok(None),
+                found => found.and_then(|value| coerce(value, rule.kind, self.reader.bump)).map(Some),
+            };
+            let count = self.or_problem(tried, source.key)?.flatten();
+            total = match (total, count) {
+                (None, None) => return Ok(None),
+                (None, first) => {
+                    debug_assert_eq!(index, 0);
+                    first
+                }
+                (total, None) => total,
+                (Some(Plain::Int(total)), Some(Plain::Int(count))) => {
+                    Some(Plain::Int(total.checked_add(count).ok_or(Irregular)?))
+                }
+                (Some(Plain::Float(total)), Some(Plain::Float(count))) => Some(Plain::Float(total + count)),
+                _ => return Err(Irregular),
+            };
+        }
+        match rule.kind.scalar {
+            Scalar::Int | Scalar::Double if !rule.kind.is_list => Ok(total),
+            _ => Err(Irregular),
+        }
+    }
+
+    fn source(&mut self, source: &'s Source) -> Tried<Plain<'s>> {
+        let key = source.key;
+        let value = match &source.place {
+            Place::Attribute if source.path.is_empty() => self.get(key)?,
+            Place::Attribute => self.parsed(key)?,
+            Place::Tree(index) => self.tree(*index)?,
+            Place::Events { is_whole_name } => self.events(self.table.name(key), *is_whole_name)?,
+            Place::SpanName => Plain::Text(self.name),
+            Place::SpanIsRoot => Plain::Bool(self.is_root),
+            Place::ScopeName => Plain::Text(self.around.scope),
+            Place::Resource => self.of_resource(self.table.name(key))?,
+            Place::Object(fields) => {
+                let mut pairs: Vec<Pair<'s>> = Vec::new();
+                for (name, part) in fields {
+                    pairs.push((name, self.source(part)?));
+                }
+                pairs.retain(|(_, value)| !value.is_null());
+                if pairs.is_empty() {
+                    Plain::Null
+                } else {
+                    Plain::Dict(self.reader.bump.alloc_slice_copy(&pairs))
+                }
+            }
+        };
+        if source.path.is_empty() {
+            Ok(value)
+        } else {
+            look_up(value, &source.path, self.reader)
+        }
+    }
+
+    /// The attributes of the span's events with this name, or with one that begins so.
+    fn events(&self, name: &str, is_whole_name: bool) -> Result<Plain<'s>> {
+        let mut found = Vec::new();
+        for event in &self.events {
+            let (mut own_name, mut pairs) = ("", vec![(EVENT_NAME, Plain::Null)]);
+            let mut event = *event;
+            while !event.is_done() {
+                match event.tag()? {
+                    (2, BYTES) => own_name = event.text()?,
+                    (3, BYTES) => pairs.push(self.pair(event.message()?)?),
+                    (_, wire) => event.skip(wire)?,
+                }
+            }
+            if own_name == name || (!is_whole_name && own_name.starts_with(name)) {
+                pairs[0].1 = Plain::Text(own_name);
+                distinct(&mut pairs, 0);
+                found.push(Plain::Dict(self.reader.bump.alloc_slice_copy(&pairs)));
+            }
+        }
+        Ok(if found.is_empty() { Plain::Null } else { Plain::List(self.reader.bump.alloc_slice_copy(&found)) })
+    }
+
+    fn pair(&self, field: Cursor<'s>) -> Result<Pair<'s>> {
+        let (key, value) = any_value::key_value(field)?;
+        Ok((key, value.map_or(Ok(Plain::Null), |value| any_value::plain(value, self.reader.bump))?))
+    }
+
+    /// The first attribute of the resource with this key.
+    fn of_resource(&self, key: &str) -> Result<Plain<'s>> {
+        let Some(mut resource) = self.around.resource else { return Ok(Plain::Null) };
+        while !resource.is_done() {
+            match resource.tag()? {
+                (1, BYTES) => {
+                    let (name, value) = self.pair(resource.message()?)?;
+                    if name == key {
+                        return Ok(value);
+                    }
+                }
+                (_, wire) => resource.skip(wire)?,
+            }
+        }
+        Ok(Plain::Null)
+    }
+
+    /// The plain value of an attribute, read once.
+    pub fn get(&mut self, key: KeyNumber) -> Result<Plain<'s>> {
+        let at = self.seen_at[key as usize] as usize;
+        if at == 0 {
+            return Ok(Plain::Null);
+        }
+        let Seen { value, plain, .. } = self.seen[at - 1];
+        if let Some(found) = plain {
+            return Ok(found);
+        }
+        let found = self.plain(value, Some(key))?;
+        self.seen[at - 1].plain = Some(found);
+        Ok(found)
+    }
+
+    /// A plain value, as the dialect that is tried encodes it.
+    fn plain(&mut self, value: Option<Cursor<'s>>, key: Option<KeyNumber>) -> Result<Plain<'s>> {
+        let found = value.map_or(Ok(Plain::Null), |value| any_value::plain(value, self.reader.bump))?;
+        let Plain::Text(text) = found else { return Ok(found) };
+        if !self.is_json {
+            return Ok(found);
+        }
+        match self.reader.parse(text) {
+            Ok(parsed) => return Ok(parsed),
+            Err(Stop::Not(reason)) if looks_like_json(text) => self.problem(reason, key.ok_or(Irregular)?),
+            Err(Stop::Not(_)) => {}
+            Err(Stop::Irregular) => return Err(Irregular),
+        }
+        Ok(found)
+    }
+
+    /// The value of an attribute; JSON in it is read, once.
+    fn parsed(&mut self, key: KeyNumber) -> Tried<Plain<'s>> {
+        let value = self.get(key)?;
+        let at = self.seen_at[key as usize] as usize;
+        match value {
+            Plain::Text(text) if looks_like_json(text) => {
+                let reader = self.reader;
+                *self.seen[at - 1].json.get_or_insert_with(|| reader.parse(text))
+            }
+            _ => Ok(value),
+        }
+    }
+
+    /// The attributes under `a.b.*` as nested lists and dicts.
+    fn tree(&mut self, index: usize) -> Result<Plain<'s>> {
+        if let Some(found) = self.trees[index] {
+            return Ok(found);
+        }
+        let (prefix, pattern) = &self.table.trees[index];
+        let mut leaves = Vec::new();
+        for at in 0..self.attributes.len() {
+            let Attribute { key, number, value, .. } = self.attributes[at];
+            if let Some(rest) = key.strip_prefix(&**prefix) {
+                leaves.push((rest, self.plain(value, number)?));
+            }
+        }
+        let grown = tree(&leaves, self.reader.bump)?;
+        if grown.has_conflicts {
+            self.problem(Reason::ConflictingKeys, *pattern);
+        }
+        if grown.has_holes {
+            self.problem(Reason::IndexHole, *pattern);
+        }
+        self.trees[index] = Some(grown.value);
+        Ok(grown.value)
+    }
+
+    pub fn shaper(&self) -> Shaper<'s> {
+        Shaper { shapes: &self.table.shapes, reader: self.reader }
+    }
+
+    /// Remembers an oddity.
+    pub fn problem(&mut self, reason: Reason, key: KeyNumber) {
+        if self.problems.len() < self.table.settings.max_problems && !self.problems.contains(&(reason, key)) {
+            self.problems.push((reason, key));
+        }
+    }
+}
