@@ -138,8 +138,10 @@ fn scalar<'s>(value: Plain<'s>, kind: Scalar, bump: &'s Bump) -> Tried<Plain<'s>
         (Scalar::Other, _) | (Scalar::Any, Plain::Big(_)) => Err(Stop::Irregular), // Python raises
         (Scalar::Any, Plain::List(_) | Plain::Dict(_)) => Ok(Plain::Text(value.dump(bump))),
         (Scalar::Any, Plain::Null) | (_, Plain::Null | Plain::List(_) | Plain::Dict(_)) => Err(WRONG_TYPE),
-        (Scalar::Any, _) | (Scalar::Text, Plain::Text(_)) | (Scalar::Int, Plain::Int(_)) => Ok(value),
-        (Scalar::Boolean, Plain::Bool(_)) => Ok(value),
+        (Scalar::Any, _)
+        | (Scalar::Text, Plain::Text(_))
+        | (Scalar::Int, Plain::Int(_))
+        | (Scalar::Boolean, Plain::Bool(_)) => Ok(value),
         (Scalar::Text, _) => Ok(Plain::Text(bump.alloc_str(&value.word().unwrap_or_default()))),
         (Scalar::Int, Plain::Float(float)) => whole(float).map(Plain::Int).ok_or(WRONG_TYPE),
         (Scalar::Int, Plain::Text(text)) => integer(text).map(Plain::Int).ok_or(WRONG_TYPE),
@@ -157,7 +159,8 @@ fn scalar<'s>(value: Plain<'s>, kind: Scalar, bump: &'s Bump) -> Tried<Plain<'s>
 }
 
 /// A float that holds an integer of 64 bits.
-pub fn whole(float: f64) -> Option<i64> {
+#[allow(clippy::float_cmp)] // whole numbers compare exactly
+fn whole(float: f64) -> Option<i64> {
     (float.trunc() == float && float.abs() < TWO_63).then_some(float as i64)
 }
 
@@ -193,6 +196,7 @@ fn is_digits(text: &str, most: usize) -> bool {
 ///
 /// # Errors
 /// When it is too large or not finite.
+#[allow(clippy::float_cmp)] // that very number
 pub fn double(value: Plain<'_>) -> Tried<f64> {
     let double = match value {
         Plain::Int(value) => value as f64,

@@ -1,13 +1,16 @@
 //! The conversions that rules name, one after the other, and the type of their target at the end.
 
+use std::borrow::Cow;
+
+use crate::any_value::{coerce, Scalar, Type};
 use crate::dialect_table::{Conversion, Rule};
-use crate::value::{is_space, looks_like_json, lower, Plain, Reason, Stop, Tried};
 use crate::shapes::{look_up, Words};
 use crate::span_reading::Reading;
-use crate::any_value::{coerce, Scalar, Type};
+use crate::value::{is_space, looks_like_json, lower, Plain, Reason, Stop, Tried};
 use crate::wire::Irregular;
 
 const DOUBLE: Type = Type { scalar: Scalar::Double, is_list: false };
+const SHORTEST_DATE: usize = 7; // that Python reads: 2026W38
 const WRONG_TYPE: Stop = Stop::Not(Reason::WrongType);
 
 /// What `rule` makes of a value of one of its sources; `None` when that is nothing.
@@ -33,7 +36,6 @@ fn step<'s>(reading: &mut Reading<'s>, step: &'s Conversion, value: Plain<'s>, r
     let list = |items: &[Plain<'s>]| Plain::List(reader.bump.alloc_slice_copy(items));
     Ok(match (step, value) {
         (Conversion::Decode, Plain::Text(text)) if text.starts_with('"') => reader.parse(text)?,
-        (Conversion::Decode, _) => value,
         (Conversion::Where { field, wanted }, _) => {
             let value = if let Plain::Text(text) = value { reader.parse(text)? } else { value };
             let is_wanted = |one: &&Plain<'s>| {
@@ -44,7 +46,7 @@ fn step<'s>(reading: &mut Reading<'s>, step: &'s Conversion, value: Plain<'s>, r
         (Conversion::Split(separator), Plain::Text(text)) => {
             list(&text.split(&**separator).map(|one| Plain::Text(one.trim_matches(is_space))).collect::<Vec<_>>())
         }
-        (Conversion::Split(_), _) => value,
+        (Conversion::Decode | Conversion::Split(_), _) => value,
         (Conversion::Messages { role }, _) => {
             let value = read(reading, value, rule)?;
             some(reading.shaper().messages(value, role)?)
@@ -61,7 +63,7 @@ fn step<'s>(reading: &mut Reading<'s>, step: &'s Conversion, value: Plain<'s>, r
             let found = value.items().iter().map(|item| look_up(*item, path, reader)).collect::<Tried<Vec<_>>>()?;
             list(&found.into_iter().filter(|one| !one.is_null()).collect::<Vec<_>>())
         }
-        (Conversion::Count, _) => Plain::Int(value.items().len() as i64),
+        (Conversion::Count, _) => Plain::Int(value.items().len().cast_signed() as i64),
         (Conversion::Map { words, is_dotted }, _) => mapped(reading, value, words, *is_dotted)?,
         (Conversion::Scale(factor), _) => match coerce(value, DOUBLE, reader.bump)? {
             Plain::Float(number) => Plain::Float(number * factor),
@@ -126,7 +128,8 @@ fn mapped<'s>(reading: &Reading<'s>, value: Plain<'s>, words: &'s Words, is_dott
 fn since_start(value: Plain<'_>, start: u64) -> Tried<Plain<'_>> {
     let Some(word) = value.word() else { return Err(WRONG_TYPE) };
     let text = word.trim_matches('"');
-    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+    let year = text.get(..4).unwrap_or("");
+    if text.len() < SHORTEST_DATE || year.is_empty() || !year.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(WRONG_TYPE);
     }
     let microseconds = unix_microseconds(text).ok_or(Stop::Irregular)?; // Python knows more forms
@@ -136,19 +139,15 @@ fn since_start(value: Plain<'_>, start: u64) -> Tried<Plain<'_>> {
 
 /// `2026-01-31T12:34:56.789012+00:00`, with three digits of a second's fraction, or none, and with `Z`.
 fn unix_microseconds(text: &str) -> Option<i64> {
-    let (clock, offset) = match text.strip_suffix('Z') {
-        Some(clock) => (clock, 0),
-        None => {
-            let (clock, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
-            let sign = match offset.as_bytes()[0] {
-                b'+' => 1,
-                b'-' => -1,
-                _ => return None,
-            };
-            let [hours, minutes] = numbers(&offset[1..], [2, 2], [":"])?;
-            (clock, sign * in_range(hours * 60 + minutes, hours < 24 && minutes < 60)?)
-        }
+    let text = text.strip_suffix('Z').map_or(Cow::Borrowed(text), |clock| Cow::Owned(format!("{clock}+00:00")));
+    let (clock, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+    let (sign, offset) = match offset.split_at_checked(1)? {
+        ("+", offset) => (1, offset),
+        ("-", offset) => (-1, offset),
+        _ => return None,
     };
+    let [hours, minutes] = numbers(offset, [2, 2], [":"])?;
+    let offset = sign * in_range(hours * 60 + minutes, hours < 24 && minutes < 60)?;
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "000"));
     let factor = match fraction.len() {
         3 => 1000,

@@ -3,10 +3,10 @@
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
 
-use crate::parse::Reader;
-use crate::value::Plain;
-use crate::shapes::{DocumentNames, MessageNames, Name, Names, PartNames, Shapes, Step, ToolNames, Words};
 use crate::any_value::Type;
+use crate::parse::Reader;
+use crate::shapes::{DocumentNames, MessageNames, Name, Names, PartNames, Shapes, Step, ToolNames, Words};
+use crate::value::{Pair, Plain};
 
 /// What is wrong with a table.
 pub type Problem = String;
@@ -88,7 +88,9 @@ pub enum Place {
     Attribute,
     Tree(usize),
     /// Events of this very name, or of names that begin so.
-    Events { is_whole_name: bool },
+    Events {
+        is_whole_name: bool,
+    },
     SpanName,
     SpanIsRoot,
     ScopeName,
@@ -417,14 +419,14 @@ fn items<'s>(value: Plain<'s>, key: &str) -> Read<&'s [Plain<'s>]> {
     }
 }
 
-fn pairs<'s>(value: Plain<'s>) -> Read<&'s [(&'s str, Plain<'s>)]> {
+fn pairs(value: Plain<'_>) -> Read<&[Pair<'_>]> {
     match value {
         Plain::Dict(pairs) => Ok(pairs),
         _ => Err("dialects: an object is missing".into()),
     }
 }
 
-fn word<'s>(value: Plain<'s>) -> Read<&'s str> {
+fn word(value: Plain<'_>) -> Read<&str> {
     value.text().ok_or_else(|| "dialects: a text is missing".into())
 }
 

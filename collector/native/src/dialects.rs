@@ -3,11 +3,11 @@
 
 use bumpalo::Bump;
 
+use crate::any_value::push_attribute;
 use crate::dialect_table::{begins, Dialect, DialectSet, DialectTable, KeyNumber};
 use crate::parse::Reader;
-use crate::value::{Plain, Reason};
 use crate::span_reading::{Around, Attribute, Reading};
-use crate::any_value::push_attribute;
+use crate::value::{Plain, Reason};
 use crate::wire::{Cursor, Result};
 
 /// What was odd, and which dialects spans were read from.
@@ -104,7 +104,12 @@ impl DialectTable {
         if self.settings.keeps_originals {
             let mut numbers = self.carried(reading);
             let mut seen = Vec::new();
-            numbers.retain(|number| !seen.contains(number) && { seen.push(*number); true });
+            numbers.retain(|number| {
+                !seen.contains(number) && {
+                    seen.push(*number);
+                    true
+                }
+            });
             carried.extend(numbers.iter().map(|number| Plain::Text(self.name(*number))));
         }
         for (key, said) in [(self.names_key, names), (self.problems_key, problems), (self.carried_key, carried)] {

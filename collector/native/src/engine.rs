@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bumpalo::Bump;
+
 use crate::derive::{derived, Derived};
+use crate::dialects::DialectNotes;
 use crate::layers::mark_wrappers;
 use crate::measure::{Sums, Times};
 use crate::memory::{span_key, Call, Memory, Verdict};
 use crate::prices::{self, Answer, Cache, Priced, Question, Source, Usage, GPU_MICROSECONDS, NANO};
-use crate::scan::{Foreign, Found, Replacements, Scan};
+use crate::scan::{Found, Scan};
 use crate::splice::Plan;
 use crate::tables::Tables;
 use crate::wire::{Cursor, Irregular, Result};
@@ -32,17 +35,11 @@ pub struct Traces<'a> {
     pub verdicts: [u64; 6],
     /// What is to be remembered when the request is kept.
     pub calls: Vec<Call>,
-}
-
-/// What a pass comes to.
-pub enum Passed<'a> {
-    Done(Traces<'a>),
-    /// These have to be normalised first.
-    Foreign(Vec<Foreign>),
+    pub dialects: DialectNotes,
 }
 
 impl Engine {
-    /// One pass over a trace request. Without `replacements` it ends early where spans speak another dialect.
+    /// One pass over a trace request. `arena` keeps what spans of other dialects became.
     ///
     /// # Errors
     /// `Irregular` when the reference has to look at it.
@@ -50,13 +47,10 @@ impl Engine {
         &'t self,
         request: &'a [u8],
         source: &impl Source,
-        replacements: Option<&'a Replacements>,
-    ) -> Result<Passed<'a>> {
-        let mut scan = Scan { replacements, ..Scan::default() };
-        scan.request(Cursor::new(request), &self.tables)?;
-        if !scan.foreign.is_empty() {
-            return Ok(Passed::Foreign(scan.foreign));
-        }
+        arena: &'a mut Bump,
+    ) -> Result<Traces<'a>> {
+        let mut scan = Scan::new(&self.tables, arena);
+        scan.request(Cursor::new(request))?;
         let layered_duplicates = mark_wrappers(&mut scan.found);
         let (calls, verdicts) = self.judge(&mut scan);
         let mut sums = Sums::default();
@@ -76,7 +70,7 @@ impl Engine {
         writer.replace(&scan.replaced);
         let plan = (!writer.edits.is_empty())
             .then(|| Plan::new(&writer.edits, &writer.removed, writer.added, &mut scan.containers));
-        Ok(Passed::Done(Traces {
+        Ok(Traces {
             accepted: scan.accepted,
             plan,
             sums,
@@ -84,7 +78,8 @@ impl Engine {
             negative_durations: scan.negative_durations,
             verdicts,
             calls,
-        }))
+            dialects: scan.notes,
+        })
     }
 
     /// Asks the memory about every call, and marks what was counted before.

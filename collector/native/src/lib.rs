@@ -7,21 +7,32 @@
 #![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+pub mod any_value;
 pub mod check;
+pub mod conversions;
 pub mod count;
 pub mod derive;
+pub mod dialect_table;
+pub mod dialects;
 pub mod engine;
 pub mod json;
 pub mod layers;
+pub mod listed;
 pub mod measure;
 pub mod memory;
+pub mod parse;
+pub mod parts;
 pub mod prices;
 pub mod refusals;
 pub mod scan;
 pub mod schema;
+pub mod shapes;
+pub mod span_reading;
 pub mod spans;
 pub mod splice;
 pub mod tables;
+pub mod trees;
+pub mod value;
 pub mod wire;
 pub mod writer;
 

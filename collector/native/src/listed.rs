@@ -1,9 +1,9 @@
 //! Documents and tools as OpenTelemetry shapes them. Twin of the end of `engine/shapes.py`.
 
-use crate::value::{convertible, Plain, Stop};
-use crate::shapes::{first, text, Shaper};
 use crate::any_value::double;
-use crate::wire::{Irregular, Result};
+use crate::shapes::{first, text, Shaper};
+use crate::value::{convertible, Plain, Stop};
+use crate::wire::{Irregular, Result, MAX_DEPTH};
 
 const LARGEST_SCORE: f64 = 1e300; // an integer beyond is no double
 
@@ -52,12 +52,15 @@ impl<'s> Shaper<'s> {
     pub fn tools(self, value: Plain<'s>) -> Result<Plain<'s>> {
         let mut found = Vec::new();
         for item in value.items() {
-            found.extend(self.tool(*item)?);
+            found.extend(self.tool(*item, 0)?);
         }
         Ok(self.list(&found))
     }
 
-    fn tool(self, mut value: Plain<'s>) -> Result<Option<Plain<'s>>> {
+    fn tool(self, mut value: Plain<'s>, depth: u32) -> Result<Option<Plain<'s>>> {
+        if depth > MAX_DEPTH {
+            return Err(Irregular);
+        }
         let names = &self.shapes.tools;
         if let Plain::Text(text) = value {
             let Some(parsed) = convertible(self.reader.parse(text))? else { return Ok(None) };
@@ -69,7 +72,7 @@ impl<'s> Shaper<'s> {
         value = self.unwrap(value, &names.unwrap)?;
         for name in &names.json {
             if let Some(inner @ (Plain::Text(_) | Plain::Dict(_))) = value.get(&name.whole) {
-                if let Some(tool) = self.tool(inner)? {
+                if let Some(tool) = self.tool(inner, depth + 1)? {
                     return Ok(Some(tool));
                 }
             }

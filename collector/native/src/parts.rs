@@ -1,7 +1,7 @@
 //! The parts of messages: text, tool calls and their results, media. Twin of the second half of `engine/shapes.py`.
 
-use crate::value::{convertible, lower, Pair, Plain};
 use crate::shapes::{first, is_kind, text, Shaper};
+use crate::value::{convertible, lower, Pair, Plain};
 use crate::wire::{Irregular, Result};
 
 const MEDIA: [&str; 4] = ["image", "audio", "video", "document"];
@@ -187,7 +187,7 @@ impl<'s> Shaper<'s> {
 /// What the type of the bytes says, else what the part says of itself.
 fn modality_of<'s>(kind: &'s str, mime_type: &'s str) -> &'s str {
     let main = mime_type.split('/').next().unwrap_or("");
-    *[main, kind, "document"].iter().find(|one| MEDIA.contains(one)).unwrap_or(&"document")
+    [main, kind].into_iter().find(|one| MEDIA.contains(one)).unwrap_or("document")
 }
 
 /// The first characters of `text`.

@@ -3,25 +3,24 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bumpalo::Bump;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use crate::count::{log_records, metric_points};
-use crate::engine::{Engine, Passed, Traces};
+use crate::dialect_table::{DialectTable, Settings};
+use crate::engine::{Engine, Traces};
 use crate::measure::{Group, Histogram};
 use crate::memory::{span_key, Call, Memory};
 use crate::prices::{Answer, Cache, Question, Rates, Source, Tier, KINDS};
-use crate::scan::{Foreign, Replacements};
 use crate::spans::MEASURED_KINDS;
 use crate::tables::{
-    double_attribute_head, text_attribute, Boundaries, Dialects, Keys, Operations, Reasons, Refusals, Slot, Tables,
-    Written,
+    double_attribute_head, text_attribute, Boundaries, Keys, Operations, Reasons, Refusals, Slot, Tables, Written,
 };
-use crate::wire::Irregular;
 
 /// The form of the tables and answers that `engine/native.py` gives. It changes with either, in both places.
-const TABLES: u32 = 2;
+const TABLES: u32 = 3;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -39,8 +38,11 @@ struct PlainTables {
     metrics: HashMap<String, String>,
     boundaries: HashMap<String, Vec<f64>>,
     rate_capacity: usize,
-    dialect_scopes: Vec<String>,
-    dialect_resources: Vec<(String, String)>,
+    /// As JSON, which `DialectTable` reads.
+    dialects: String,
+    keeps_originals: bool,
+    max_dialect_problems: usize,
+    max_json_chars: usize,
 }
 
 /// The rates of one model as Python answers: a reason, or tiers with the source and version of the price, and
@@ -154,7 +156,6 @@ struct PyEngine {
     names: MetricNames,
     kinds: [Py<PyString>; MEASURED_KINDS.len()],
     ask: Py<PyAny>,
-    normalise: Py<PyAny>,
     words: OriginWords,
     histogram: Py<PyAny>,
 }
@@ -203,8 +204,7 @@ fn tier((start, input, output, per_request, per_gpu_microsecond): PlainTier) -> 
 
 #[pymethods]
 impl PyEngine {
-    /// `ask(provider, model, start_ns, tier, host)` knows the rates; `normalise([(resource, scope, span)], notes)` returns
-    /// new spans, or None for those that stay; `histogram(counts, sum)` makes what is returned.
+    /// `ask(provider, model, start_ns, tier, host)` knows the rates; `histogram(counts, sum)` makes what is returned.
     #[new]
     #[allow(clippy::needless_pass_by_value)] // what is extracted from Python is owned
     fn new(
@@ -212,7 +212,6 @@ impl PyEngine {
         plain: PlainTables,
         memory: &PyCallMemory,
         ask: Py<PyAny>,
-        normalise: Py<PyAny>,
         histogram: Py<PyAny>,
     ) -> PyResult<Self> {
         let metric = |name: &str| take(&plain.metrics, name).map(|name| PyString::new(py, &name).unbind());
@@ -241,7 +240,6 @@ impl PyEngine {
             names,
             kinds: MEASURED_KINDS.map(|kind| PyString::new(py, KINDS[kind]).unbind()),
             ask,
-            normalise,
             words,
             histogram,
         })
@@ -251,19 +249,9 @@ impl PyEngine {
     fn traces<'py>(&self, py: Python<'py>, request: &Bound<'py, PyBytes>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let bytes = request.as_bytes();
         let source = AskPython { ask: &self.ask, words: &self.words };
-        let Ok(mut passed) = detached(py, bytes.len(), || self.engine.traces(bytes, &source, None)) else {
-            return Ok(None);
-        };
-        let notes = PyDict::new(py);
-        let replacements;
-        if let Passed::Foreign(foreign) = passed {
-            replacements = self.normalised(py, bytes, &foreign, &notes)?;
-            match detached(py, bytes.len(), || self.engine.traces(bytes, &source, Some(&replacements))) {
-                Ok(second) => passed = second,
-                Err(Irregular) => return Ok(None),
-            }
-        }
-        let Passed::Done(mut traces) = passed else { return Ok(None) };
+        let mut arena = Bump::new();
+        let passed = detached(py, bytes.len(), || self.engine.traces(bytes, &source, &mut arena));
+        let Ok(mut traces) = passed else { return Ok(None) };
         let payload = match &traces.plan {
             _ if traces.accepted == 0 => PyBytes::new(py, b""),
             None => request.clone(),
@@ -273,18 +261,21 @@ impl PyEngine {
             })?,
         };
         let (counters, histograms) = self.measurements(py, &traces)?;
+        let notes = PyDict::new(py);
         let [_, layers, answered, repeated, late, forgotten] = traces.verdicts;
-        for (name, count) in [
+        let own = [
             ("layered_duplicate", traces.layered_duplicates + layers),
             ("negative_duration", traces.negative_durations),
             ("repeated_response", answered),
             ("repeated_span", repeated),
             ("layered_late", late),
             ("layers_forgotten", forgotten),
-        ] {
-            if count > 0 {
-                notes.set_item(name, count)?;
-            }
+        ];
+        for (name, count) in own.into_iter().filter(|(_, count)| *count > 0) {
+            notes.set_item(name, count)?;
+        }
+        for (name, count) in traces.dialects.named(&self.engine.tables.dialects) {
+            notes.set_item(name, count)?;
         }
         let kept = PyKept { memory: self.engine.memory.clone(), calls: std::mem::take(&mut traces.calls) };
         (payload, traces.accepted, counters, histograms, notes, Bound::new(py, kept)?).into_pyobject(py).map(Some)
@@ -292,21 +283,6 @@ impl PyEngine {
 }
 
 impl PyEngine {
-    /// What Python makes of spans that speak another dialect; it counts in `notes` what was odd.
-    fn normalised(
-        &self,
-        py: Python<'_>,
-        request: &[u8],
-        foreign: &[Foreign],
-        notes: &Bound<'_, PyDict>,
-    ) -> PyResult<Replacements> {
-        let part = |(from, to): (usize, usize)| PyBytes::new(py, &request[from..to]);
-        let asked = PyList::new(py, foreign.iter().map(|one| (part(one.resource), part(one.scope), part(one.span))))?;
-        let made: Vec<Option<Vec<u8>>> = self.normalise.call1(py, (asked, notes))?.extract(py)?;
-        let places = foreign.iter().map(|one| one.span.0);
-        Ok(places.zip(made).filter_map(|(place, content)| Some((place, content?))).collect())
-    }
-
     fn measurements<'py>(
         &self,
         py: Python<'py>,
@@ -374,6 +350,18 @@ fn take(words: &HashMap<String, String>, name: &str) -> PyResult<String> {
     words.get(name).cloned().ok_or_else(|| PyValueError::new_err(format!("tables: {name} is missing")))
 }
 
+fn dialects(plain: &PlainTables) -> PyResult<DialectTable> {
+    let settings = Settings {
+        names_key: take(&plain.words, "dialect_names")?,
+        problems_key: take(&plain.words, "dialect_problems")?,
+        carried_key: take(&plain.words, "dialect_carried")?,
+        keeps_originals: plain.keeps_originals,
+        max_problems: plain.max_dialect_problems,
+        max_json_chars: plain.max_json_chars,
+    };
+    DialectTable::read(&plain.dialects, settings).map_err(PyValueError::new_err)
+}
+
 fn tables(plain: &PlainTables) -> PyResult<Tables> {
     let word = |name: &str| take(&plain.words, name);
     let boundaries = |name: &str| {
@@ -388,7 +376,7 @@ fn tables(plain: &PlainTables) -> PyResult<Tables> {
     }
     Ok(Tables {
         keys,
-        dialects: Dialects { scopes: plain.dialect_scopes.clone(), resources: plain.dialect_resources.clone() },
+        dialects: dialects(plain)?,
         service_name: word("service_name")?,
         evaluation_event: word("evaluation_event")?,
         provider_by_system: plain.provider_by_system.clone(),

@@ -1,24 +1,16 @@
 //! The scan of a trace request: `GenAI` spans and those of other dialects with their places, in the order of the bytes.
 
-use std::collections::HashMap;
+use bumpalo::Bump;
 
 use crate::check;
+use crate::dialect_table::DialectSet;
+use crate::dialects::DialectNotes;
 use crate::schema::{EXPORT_TRACE_SERVICE_REQUEST, INSTRUMENTATION_SCOPE, RESOURCE, RESOURCE_SPANS, SCOPE_SPANS};
+use crate::span_reading::Around;
 use crate::spans::{self, Field, GenAi, RawSpan, Value};
 use crate::splice::Container;
 use crate::tables::Tables;
 use crate::wire::{Cursor, Irregular, Result, BYTES};
-
-/// A span that speaks another dialect, with its surroundings: places of what stands in their fields.
-#[derive(Clone, Copy, Debug)]
-pub struct Foreign {
-    pub resource: (usize, usize),
-    pub scope: (usize, usize),
-    pub span: (usize, usize),
-}
-
-/// Spans that were normalised outside, by the place where their content begins.
-pub type Replacements = HashMap<usize, Vec<u8>>;
 
 /// A `GenAI` span with its place in the request.
 pub struct Found<'a> {
@@ -41,17 +33,19 @@ pub struct Found<'a> {
 }
 
 /// The scan of a request: everything in the order of its bytes.
-#[derive(Default)]
 pub struct Scan<'a> {
+    tables: &'a Tables,
+    /// Where spans that were normalised stand.
+    arena: &'a Bump,
+    /// What reading one of them needs; emptied before each.
+    scratch: Bump,
+    pub notes: DialectNotes,
     pub accepted: u64,
     pub negative_durations: u64,
     pub services: Vec<&'a str>,
     pub containers: Vec<Container>,
     pub found: Vec<Found<'a>>,
     pub replaceable: Vec<Field>,
-    pub foreign: Vec<Foreign>,
-    /// `None` in the pass that looks for dialects.
-    pub replacements: Option<&'a Replacements>,
     /// Spans that were normalised and are no `GenAI` spans: their places, the scope and the new content.
     pub replaced: Vec<(Place, &'a [u8])>,
 }
@@ -65,14 +59,41 @@ pub struct Place {
     pub body_end: usize,
 }
 
+/// What spans share: the places of their resource and their scope, and the dialects that these give away.
+#[derive(Clone, Copy, Default)]
+struct Home<'a> {
+    resource: usize,
+    scope: usize,
+    known: DialectSet,
+    around: Around<'a>,
+    /// There were several resources or scopes, which protobuf merges.
+    is_merged: bool,
+}
+
 impl<'a> Scan<'a> {
-    pub fn request(&mut self, mut request: Cursor<'a>, tables: &'a Tables) -> Result<()> {
+    pub fn new(tables: &'a Tables, arena: &'a Bump) -> Self {
+        Scan {
+            tables,
+            arena,
+            scratch: Bump::new(),
+            notes: DialectNotes::default(),
+            accepted: 0,
+            negative_durations: 0,
+            services: Vec::new(),
+            containers: Vec::new(),
+            found: Vec::new(),
+            replaceable: Vec::new(),
+            replaced: Vec::new(),
+        }
+    }
+
+    pub fn request(&mut self, mut request: Cursor<'a>) -> Result<()> {
         let mut raw = RawSpan::default();
         while !request.is_done() {
             match request.tag()? {
                 (1, BYTES) => {
                     let container = container(&mut request, self.containers.len(), None)?;
-                    self.resource(container, &mut raw, tables)?;
+                    self.resource(container, &mut raw)?;
                 }
                 (number, wire) => check::field(&mut request, &EXPORT_TRACE_SERVICE_REQUEST, number, wire, 0)?,
             }
@@ -80,131 +101,112 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn resource(
-        &mut self,
-        (container, mut cursor): (Container, Cursor<'a>),
-        raw: &mut RawSpan<'a>,
-        tables: &'a Tables,
-    ) -> Result<()> {
+    fn resource(&mut self, (container, mut cursor): (Container, Cursor<'a>), raw: &mut RawSpan<'a>) -> Result<()> {
         let index = self.containers.len();
         self.containers.push(container);
-        let resource = self.services.len();
-        self.services.push("");
+        let mut home = Home { resource: self.services.len(), ..Home::default() };
         let mut service = None;
-        let (mut place, first_foreign) = (Once::default(), self.foreign.len());
+        for message in messages(cursor, 1) {
+            let message = message?;
+            home.known |= resource_attributes(message, self.tables, &mut service)?;
+            home.is_merged |= home.around.resource.replace(message).is_some();
+        }
+        self.services.push(service.unwrap_or(""));
         while !cursor.is_done() {
             match cursor.tag()? {
-                (1, BYTES) => {
-                    let message = cursor.message()?;
-                    place.set(message);
-                    resource_attributes(message, tables, &mut service)?;
-                }
+                (1, BYTES) => cursor.skip(BYTES)?,
                 (2, BYTES) => {
                     let (container, inner) = self::container(&mut cursor, self.containers.len(), Some(index))?;
-                    let scope = self.containers.len();
+                    home.scope = self.containers.len();
                     self.containers.push(container);
-                    self.spans(inner, scope, resource, raw, tables)?;
+                    self.spans(inner, home, raw)?;
                 }
                 (number, wire) => check::field(&mut cursor, &RESOURCE_SPANS, number, wire, 1)?,
             }
         }
-        self.services[resource] = service.unwrap_or("");
-        for foreign in &mut self.foreign[first_foreign..] {
-            foreign.resource = place.get()?;
-        }
         Ok(())
     }
 
-    fn spans(
-        &mut self,
-        mut cursor: Cursor<'a>,
-        scope: usize,
-        resource: usize,
-        raw: &mut RawSpan<'a>,
-        tables: &'a Tables,
-    ) -> Result<()> {
-        let (mut place, first_foreign, mut is_owned) = (Once::default(), self.foreign.len(), false);
-        let first_span = self.accepted;
+    fn spans(&mut self, mut cursor: Cursor<'a>, mut home: Home<'a>, raw: &mut RawSpan<'a>) -> Result<()> {
+        for (index, message) in messages(cursor, 1).enumerate() {
+            home.around.scope = scope_name(message?)?;
+            home.known |= self.tables.dialects.of_scope(home.around.scope);
+            home.is_merged |= index > 0;
+        }
         while !cursor.is_done() {
             match cursor.tag()? {
-                (2, BYTES) => {}
-                (1, BYTES) => {
-                    let message = cursor.message()?;
-                    place.set(message);
-                    is_owned |= scope_name(message, tables)?;
-                    if is_owned && self.accepted > first_span {
-                        return Err(Irregular); // the scope's name comes behind its spans
-                    }
-                    continue;
+                (1, BYTES) => cursor.skip(BYTES)?,
+                (2, BYTES) => {
+                    let length_at = cursor.at;
+                    self.span(cursor.message()?, length_at, home, raw)?;
                 }
-                (number, wire) => {
-                    check::field(&mut cursor, &SCOPE_SPANS, number, wire, 2)?;
-                    continue;
-                }
+                (number, wire) => check::field(&mut cursor, &SCOPE_SPANS, number, wire, 2)?,
             }
-            let length_at = cursor.at;
-            let span = cursor.message()?;
-            let replaced = self.replacements.and_then(|made| made.get(&span.at)).map(Vec::as_slice);
-            raw.read(replaced.map_or(span, Cursor::new), tables)?;
-            self.accepted += 1;
-            self.negative_durations += u64::from(raw.end < raw.start);
-            if self.replacements.is_none() && (is_owned || raw.has_marker) {
-                self.foreign.push(Foreign { resource: (0, 0), scope: (0, 0), span: (span.at, span.end()) });
-                continue;
-            }
-            let Some(meaning) = raw.meaning(tables)? else {
-                let place = Place { scope, length_at, body_at: span.at, body_end: span.end() };
-                self.replaced.extend(replaced.map(|content| (place, content)));
-                continue;
-            };
-            let first = self.replaceable.len();
-            self.replaceable.extend_from_slice(&raw.replaceable);
-            self.found.push(Found {
-                meaning,
-                trace_id: raw.trace_id,
-                span_id: raw.span_id,
-                parent_id: raw.parent_id,
-                start: raw.start,
-                end: raw.end,
-                resource,
-                scope,
-                length_at,
-                body_at: span.at,
-                body_end: span.end(),
-                replaceable: (first, self.replaceable.len()),
-                is_repeat: false,
-                replaced,
-            });
-        }
-        for foreign in &mut self.foreign[first_foreign..] {
-            foreign.scope = place.get()?;
         }
         Ok(())
     }
-}
 
-/// The place of a message that may stand there once, or not at all.
-#[derive(Default)]
-struct Once {
-    place: (usize, usize),
-    count: u32,
-}
-
-impl Once {
-    fn set(&mut self, message: Cursor<'_>) {
-        self.place = (message.at, message.end());
-        self.count += 1;
-    }
-
-    /// # Errors
-    /// `Irregular` when there were several, which protobuf merges.
-    fn get(&self) -> Result<(usize, usize)> {
-        if self.count > 1 {
-            Err(Irregular)
-        } else {
-            Ok(self.place)
+    fn span(&mut self, span: Cursor<'a>, length_at: usize, home: Home<'a>, raw: &mut RawSpan<'a>) -> Result<()> {
+        raw.read(span, self.tables)?;
+        self.accepted += 1;
+        self.negative_durations += u64::from(raw.end < raw.start);
+        let replaced = if home.known != 0 || raw.has_marker { self.normalised(span, home)? } else { None };
+        if let Some(content) = replaced {
+            raw.read(Cursor::new(content), self.tables)?;
         }
+        let (scope, body_at, body_end) = (home.scope, span.at, span.end());
+        let Some(meaning) = raw.meaning(self.tables)? else {
+            let place = Place { scope, length_at, body_at, body_end };
+            self.replaced.extend(replaced.map(|content| (place, content)));
+            return Ok(());
+        };
+        let first = self.replaceable.len();
+        self.replaceable.extend_from_slice(&raw.replaceable);
+        self.found.push(Found {
+            meaning,
+            trace_id: raw.trace_id,
+            span_id: raw.span_id,
+            parent_id: raw.parent_id,
+            start: raw.start,
+            end: raw.end,
+            resource: home.resource,
+            scope,
+            length_at,
+            body_at,
+            body_end,
+            replaceable: (first, self.replaceable.len()),
+            is_repeat: false,
+            replaced,
+        });
+        Ok(())
     }
+
+    /// What a span that may speak another dialect is in OpenTelemetry's words; `None` when it stays.
+    fn normalised(&mut self, span: Cursor<'a>, home: Home<'a>) -> Result<Option<&'a [u8]>> {
+        if home.is_merged {
+            return Err(Irregular);
+        }
+        let dialects = &self.tables.dialects;
+        let made = dialects.normalise(span, home.around, home.known, &mut self.scratch, &mut self.notes)?;
+        Ok(made.map(|content| &*self.arena.alloc_slice_copy(&content)))
+    }
+}
+
+/// The messages that stand in the fields of this number.
+fn messages(mut cursor: Cursor<'_>, number: u32) -> impl Iterator<Item = Result<Cursor<'_>>> {
+    std::iter::from_fn(move || {
+        while !cursor.is_done() {
+            let next = match cursor.tag() {
+                Ok(found) if found == (number, BYTES) => Some(cursor.message()),
+                Ok((_, wire)) => cursor.skip(wire).err().map(Err),
+                Err(irregular) => Some(Err(irregular)),
+            };
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    })
 }
 
 fn container<'a>(outer: &mut Cursor<'a>, index: usize, parent: Option<usize>) -> Result<(Container, Cursor<'a>)> {
@@ -213,8 +215,13 @@ fn container<'a>(outer: &mut Cursor<'a>, index: usize, parent: Option<usize>) ->
     Ok((Container::new(length_at, inner.at, inner.end(), parent.unwrap_or(index)), inner))
 }
 
-/// Finds the service's name, the first one, and whether a dialect is spoken here.
-fn resource_attributes<'a>(mut resource: Cursor<'a>, tables: &Tables, service: &mut Option<&'a str>) -> Result<()> {
+/// Finds the service's name, the first one, and the dialects that are spoken here.
+fn resource_attributes<'a>(
+    mut resource: Cursor<'a>,
+    tables: &Tables,
+    service: &mut Option<&'a str>,
+) -> Result<DialectSet> {
+    let mut known = 0;
     while !resource.is_done() {
         match resource.tag()? {
             (1, BYTES) => {
@@ -223,24 +230,21 @@ fn resource_attributes<'a>(mut resource: Cursor<'a>, tables: &Tables, service: &
                 if service.is_none() && key == tables.service_name {
                     *service = Some(text);
                 }
-                if tables.dialects.owns_resource(key, text) {
-                    return Err(Irregular);
-                }
+                known |= tables.dialects.of_resource(key, text);
             }
             (number, wire) => check::field(&mut resource, &RESOURCE, number, wire, 2)?,
         }
     }
-    Ok(())
+    Ok(known)
 }
 
-/// Whether a dialect is spoken in this scope.
-fn scope_name(mut scope: Cursor<'_>, tables: &Tables) -> Result<bool> {
-    let mut is_owned = false;
+fn scope_name(mut scope: Cursor<'_>) -> Result<&str> {
+    let mut name = "";
     while !scope.is_done() {
         match scope.tag()? {
-            (1, BYTES) => is_owned = tables.dialects.owns_scope(scope.text()?),
+            (1, BYTES) => name = scope.text()?,
             (number, wire) => check::field(&mut scope, &INSTRUMENTATION_SCOPE, number, wire, 3)?,
         }
     }
-    Ok(is_owned)
+    Ok(name)
 }

@@ -1,12 +1,12 @@
 //! One span of another dialect being read: its values, what rules made of them, and what was odd.
 
+use crate::any_value::{self, coerce, Scalar};
 use crate::conversions::converted;
 use crate::dialect_table::{Condition, Constant, DialectTable, KeyNumber, Need, Place, Rule, Source, Test};
 use crate::parse::Reader;
-use crate::value::{distinct, looks_like_json, Pair, Plain, Reason, Stop, Tried};
 use crate::shapes::{look_up, Shaper};
 use crate::trees::tree;
-use crate::any_value::{self, coerce, Scalar};
+use crate::value::{distinct, looks_like_json, Pair, Plain, Reason, Stop, Tried};
 use crate::wire::{Cursor, Irregular, Result, BYTES, FIXED64};
 
 const EVENT_NAME: &str = "event.name"; // what an event's own name is called among its attributes
@@ -189,12 +189,11 @@ impl<'s> Reading<'s> {
     fn holds(&mut self, condition: &'s Condition) -> Result<bool> {
         let source = &condition.source;
         let made = if source.path.is_empty() { self.made(source.key) } else { None };
-        let found = match made {
-            Some(made) => made,
-            None => {
-                let tried = self.source(source);
-                self.or_problem(tried, source.key)?.unwrap_or(Plain::Null)
-            }
+        let found = if let Some(made) = made {
+            made
+        } else {
+            let tried = self.source(source);
+            self.or_problem(tried, source.key)?.unwrap_or(Plain::Null)
         };
         Ok(match &condition.test {
             Test::Present => !found.is_null(),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::dialect_table::DialectTable;
 use crate::wire::{push_field, BYTES, FIXED64};
 
 macro_rules! slots {
@@ -136,30 +137,9 @@ pub struct Boundaries {
     pub requested: Vec<f64>,
 }
 
-/// How other dialects are recognised besides by their attributes.
-pub struct Dialects {
-    /// Names of instrumentation scopes; one that ends in `*` stands for all that begin so.
-    pub scopes: Vec<String>,
-    /// Attributes of resources with their values.
-    pub resources: Vec<(String, String)>,
-}
-
-impl Dialects {
-    pub fn owns_scope(&self, name: &str) -> bool {
-        self.scopes.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == pattern,
-        })
-    }
-
-    pub fn owns_resource(&self, key: &str, value: &str) -> bool {
-        self.resources.iter().any(|(name, wanted)| name == key && wanted == value)
-    }
-}
-
 pub struct Tables {
     pub keys: Keys,
-    pub dialects: Dialects,
+    pub dialects: DialectTable,
     pub service_name: String,
     /// The event that says what an evaluation came to.
     pub evaluation_event: String,

@@ -27,7 +27,7 @@ pub fn tree<'s>(leaves: &[(&'s str, Plain<'s>)], bump: &'s Bump) -> Result<Grown
     let mut root = Branch::default();
     let mut has_conflicts = false;
     for (path, value) in leaves {
-        has_conflicts |= !root.grow(path, *value)?;
+        has_conflicts |= !root.grow(path, 1, *value)?;
     }
     let mut has_holes = false;
     let value = if root.children.is_empty() { Plain::Null } else { root.plain(bump, &mut has_holes) };
@@ -47,21 +47,22 @@ enum Node<'s> {
 }
 
 impl<'s> Branch<'s> {
-    /// Puts `value` at `path`; false when something else is there.
-    fn grow(&mut self, path: &'s str, value: Plain<'s>) -> Result<bool> {
-        let mut node = self;
-        let mut steps = path.splitn(MAX_STEPS, '.').peekable();
-        while let Some(step) = steps.next() {
-            let is_last = steps.peek().is_none();
-            let made = || if is_last { Node::Leaf(value) } else { Node::Branch(Branch::default()) };
-            match (node.child(step, made), is_last) {
-                (Node::Leaf(leaf), true) => *leaf = value, // the same attribute again: the last one counts
-                (Node::Branch(inner), false) => node = inner,
-                (Node::Leaf(Plain::Dict(_)), false) => return Err(Irregular),
-                _ => return Ok(false),
+    /// Puts `value` at `path`, which is so many steps from the root; false when something else is there.
+    fn grow(&mut self, path: &'s str, depth: usize, value: Plain<'s>) -> Result<bool> {
+        let (step, rest) = match path.split_once('.') {
+            Some((step, rest)) if depth < MAX_STEPS => (step, Some(rest)),
+            _ => (path, None),
+        };
+        let made = || if rest.is_none() { Node::Leaf(value) } else { Node::Branch(Branch::default()) };
+        match (self.child(step, made), rest) {
+            (Node::Branch(inner), Some(rest)) => inner.grow(rest, depth + 1, value),
+            (Node::Leaf(Plain::Dict(_)), Some(_)) => Err(Irregular),
+            (Node::Leaf(leaf), None) => {
+                *leaf = value; // the same attribute again: the last one counts
+                Ok(true)
             }
+            _ => Ok(false),
         }
-        Ok(true)
     }
 
     fn child(&mut self, name: &'s str, made: impl FnOnce() -> Node<'s>) -> &mut Node<'s> {
@@ -81,7 +82,8 @@ impl<'s> Branch<'s> {
     }
 
     fn plain(self, bump: &'s Bump, has_holes: &mut bool) -> Plain<'s> {
-        let pairs: Vec<Pair<'s>> = self.children.into_iter().map(|(name, node)| (name, node.plain(bump, has_holes))).collect();
+        let pairs: Vec<Pair<'s>> =
+            self.children.into_iter().map(|(name, node)| (name, node.plain(bump, has_holes))).collect();
         listed(pairs, bump, has_holes)
     }
 }
@@ -103,9 +105,8 @@ fn of_leaf<'s>(value: Plain<'s>, bump: &'s Bump, has_holes: &mut bool) -> Plain<
 
 /// A list when all keys are numbers, else a dict.
 fn listed<'s>(mut pairs: Vec<Pair<'s>>, bump: &'s Bump, has_holes: &mut bool) -> Plain<'s> {
-    let is_index = |key: &str| {
-        (1..=MAX_INDEX_DIGITS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_digit())
-    };
+    let is_index =
+        |key: &str| (1..=MAX_INDEX_DIGITS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_digit());
     if pairs.is_empty() || !pairs.iter().all(|(key, _)| is_index(key)) {
         return Plain::Dict(bump.alloc_slice_copy(&pairs));
     }
@@ -121,7 +122,7 @@ mod tests {
 
     fn grown(keys: &[&'static str]) -> (String, bool, bool) {
         let bump = Bump::new();
-        let leaves: Vec<_> = keys.iter().enumerate().map(|(at, key)| (*key, Plain::Int(at as i64))).collect();
+        let leaves: Vec<_> = keys.iter().copied().zip((0..).map(Plain::Int)).collect();
         let made = tree(&leaves, &bump).expect("no leaf is a dict");
         (made.value.dump(&bump).to_owned(), made.has_conflicts, made.has_holes)
     }

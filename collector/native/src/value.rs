@@ -123,6 +123,7 @@ impl<'s> Plain<'s> {
     }
 
     /// Whether Python finds both equal: numbers by their values, `True` among them, dicts in any order.
+    #[allow(clippy::float_cmp)] // that is what Python does
     pub fn equals(self, other: Plain<'s>) -> bool {
         match (self, other) {
             (Plain::Null, Plain::Null) => true,
@@ -136,7 +137,8 @@ impl<'s> Plain<'s> {
             }
             (Plain::Float(one), Plain::Float(other)) => one == other,
             (Plain::Float(float), whole) | (whole, Plain::Float(float)) => {
-                float.trunc() == float && whole.digits().is_some_and(|digits| digits == format!("{float:.0}"))
+                float.trunc() == float && whole.digits().is_some_and(|digits| digits == format!("{:.0}", float + 0.0))
+                // -0.0 is 0
             }
             (one, other) => one.digits().is_some_and(|digits| Some(digits) == other.digits()),
         }
@@ -163,7 +165,9 @@ impl<'s> Plain<'s> {
         match self {
             Plain::Null => json.push_str("null"),
             Plain::Float(value) if value.is_nan() => json.push_str("NaN"),
-            Plain::Float(value) if value.is_infinite() => json.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" }),
+            Plain::Float(value) if value.is_infinite() => {
+                json.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+            }
             Plain::Text(text) => write_text(json, text),
             Plain::List(items) => {
                 json.push('[');
@@ -222,7 +226,7 @@ pub fn float_text(value: f64) -> String {
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>().unwrap_or(0) {
-        exponent @ 0..16 | exponent @ -4..0 => {
+        exponent @ -4..16 => {
             let fixed = format!("{value}");
             if exponent >= 0 && !fixed.contains('.') {
                 fixed + ".0"
@@ -237,7 +241,8 @@ pub fn float_text(value: f64) -> String {
 /// Makes the keys of `pairs[from..]` distinct: one that comes again stays in its first place, with its last value.
 pub fn distinct(pairs: &mut Vec<Pair<'_>>, from: usize) {
     let new = &pairs[from..];
-    if new.len() <= FEW && new.iter().enumerate().all(|(at, (key, _))| new[..at].iter().all(|(other, _)| other != key)) {
+    if new.len() <= FEW && new.iter().enumerate().all(|(at, (key, _))| new[..at].iter().all(|(other, _)| other != key))
+    {
         return;
     }
     let mut places = HashMap::with_capacity(new.len());
@@ -305,7 +310,7 @@ mod tests {
             (0.00001, "1e-05"),
             (-1.5e-7, "-1.5e-07"),
             (5e-324, "5e-324"),
-            (0.30000000000000004, "0.30000000000000004"),
+            (0.1 + 0.2, "0.30000000000000004"),
             (f64::INFINITY, "inf"),
             (f64::NEG_INFINITY, "-inf"),
             (f64::NAN, "nan"),
@@ -320,7 +325,7 @@ mod tests {
         for (one, other, same) in [
             (Plain::Int(1), Plain::Float(1.0), true),
             (Plain::Int(1), Plain::Bool(true), true),
-            (Plain::Float(0.0), Plain::Bool(false), true),
+            (Plain::Float(-0.0), Plain::Bool(false), true),
             (Plain::Int(1), Plain::Text("1"), false),
             (Plain::Int(i64::MAX), Plain::Float(9_223_372_036_854_775_807.0), false),
             (big, Plain::Float(18_446_744_073_709_551_616.0), true),

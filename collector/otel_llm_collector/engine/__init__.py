@@ -63,7 +63,7 @@ def load_engine(
             logger.info("the engine runs in Python: %s", obstacle)
         return reference(CallMemory(*_MEMORY))
     memory = wire_memory(*_MEMORY)
-    return NativeEngine(rates, dialects, normaliser, memory, reference(memory))
+    return NativeEngine(rates, dialects, memory, reference(memory), keep_originals=genai.originals == "keep")
 
 
 def _dialects(genai: GenAiConfig, folder: Path) -> Table:

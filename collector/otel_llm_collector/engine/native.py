@@ -1,20 +1,16 @@
 """The engine in Rust (`otel_llm_wire`), and the tables it is given.
 
 It does what `pure` does, over the bytes themselves. A request that is not plain OTLP it hands back, and the reference
-processes it: text that is not UTF-8, ids no backend can store, what protobuf would have to merge. So it does with
-results of evaluations, which are rare and which the reference measures. Spans that speak another dialect it asks Python
-to normalise, and goes on with what they became.
+processes it: text that is not UTF-8, ids no backend can store, what protobuf would have to merge, JSON about which
+Python has limits of its own. So it does with results of evaluations, which are rare and which the reference measures.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, Protocol
 
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import GenAiOperationName as Operation
@@ -26,16 +22,15 @@ from otel_llm_collector import limits
 from otel_llm_collector.contract import Engine, HistogramDelta, Outcome, Signal
 from otel_llm_collector.engine import spans
 from otel_llm_collector.engine.calls import Memory
-from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.prices import KINDS, RateBook, Rates
-from otel_llm_collector.engine.pure import CURRENCY, WRITTEN, normalise
+from otel_llm_collector.engine.pure import CURRENCY, WRITTEN
 from otel_llm_collector.engine.refusals import REFUSALS
 
 _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 
 
 # The form of the tables and answers below; a build that reads another form is not used.
-TABLES = 2
+TABLES = 3
 
 
 class Wire(Protocol):
@@ -51,14 +46,20 @@ class NativeEngine:
     """
 
     def __init__(
-        self, rates: RateBook, dialects: Mapping[str, Any], normaliser: Normaliser, memory: Memory, reference: Engine
+        self,
+        rates: RateBook,
+        dialects: Mapping[str, Any],
+        memory: Memory,
+        reference: Engine,
+        *,
+        keep_originals: bool = True,
     ) -> None:
         import otel_llm_wire  # noqa: PLC0415 - not every installation has it
 
         self._rates = rates
-        self._normaliser = normaliser
         self._reference = reference
-        self._wire: Wire = otel_llm_wire.Engine(tables(dialects), memory, self._ask, self._normalise, HistogramDelta)
+        compiled = tables(dialects, keep_originals=keep_originals)
+        self._wire: Wire = otel_llm_wire.Engine(compiled, memory, self._ask, HistogramDelta)
         self._count: dict[Signal, Callable[[bytes], int | None]] = {
             Signal.METRICS: otel_llm_wire.metric_points,
             Signal.LOGS: otel_llm_wire.log_records,
@@ -87,22 +88,6 @@ class NativeEngine:
         accepted = self._count[signal](request)
         return None if accepted is None else Outcome(request if accepted else b"", accepted)
 
-    def _normalise(self, spans: list[tuple[bytes, bytes, bytes]], notes: dict[str, int]) -> list[bytes | None]:
-        """The spans as OpenTelemetry has them, None for one that stays; each with its resource and its scope."""
-
-        def note(reason: str, count: int) -> None:
-            notes[reason] = notes.get(reason, 0) + count
-
-        made: list[bytes | None] = []
-        resource_of, scope_of = cache(Resource.FromString), cache(InstrumentationScope.FromString)
-        for resource_bytes, scope_bytes, span_bytes in spans:
-            resource, scope, span = resource_of(resource_bytes), scope_of(scope_bytes), Span.FromString(span_bytes)
-            known = (*self._normaliser.of_resource(resource), *self._normaliser.of_scope(scope.name))
-            values = {one.key: one.value for one in span.attributes}
-            changed = normalise(self._normaliser, span, values, scope, resource, known, note)
-            made.append(span.SerializeToString() if changed else None)
-        return made
-
     def _ask(self, provider: str, model: str, start_ns: int, tier: str, host: str) -> Any:
         rates = self._rates.rates(provider, model, start_ns, tier=tier, host=host)
         if not isinstance(rates, Rates):
@@ -129,7 +114,7 @@ def _by_kind(rates: tuple[tuple[str, int], ...]) -> list[tuple[int, int]]:
 _KIND_INDEX = {name: index for index, name in enumerate(KINDS)}
 
 
-def tables(dialects: Mapping[str, Any]) -> dict[str, Any]:
+def tables(dialects: Mapping[str, Any], *, keep_originals: bool = True) -> dict[str, Any]:
     """Everything the Rust code has to know, as plain data."""
     return {
         "keys": [
@@ -137,8 +122,10 @@ def tables(dialects: Mapping[str, Any]) -> dict[str, Any]:
             *(("written", key) for key in sorted(WRITTEN)),
             *(("dialect_marker", key) for key in dialects["markers"]),
         ],
-        "dialect_scopes": [pattern for pattern, _ in dialects["scopes"]],
-        "dialect_resources": [(key, wanted) for key, wanted, _ in dialects["resource"]],
+        "dialects": json.dumps(dialects),
+        "keeps_originals": keep_originals,
+        "max_dialect_problems": limits.MAX_DIALECT_PROBLEMS,
+        "max_json_chars": limits.MAX_ATTRIBUTE_JSON_BYTES,
         "words": _WORDS,
         "provider_by_system": dict(spans.PROVIDER_BY_SYSTEM),
         "refusals": dict(REFUSALS),
@@ -189,6 +176,9 @@ _WORDS = {
     "embeddings": Operation.EMBEDDINGS.value,
     "retrieval": Operation.RETRIEVAL.value,
     "refusal": Reason.REFUSAL.value,
+    "dialect_names": attr.OTEL_LLM_DIALECT_NAMES,
+    "dialect_problems": attr.OTEL_LLM_DIALECT_PROBLEMS,
+    "dialect_carried": attr.OTEL_LLM_DIALECT_CARRIED,
     "no_usage": Unknown.NO_USAGE.value,
     "no_model": Unknown.NO_MODEL.value,
     "inconsistent_usage": Unknown.INCONSISTENT_USAGE.value,
