@@ -1,9 +1,11 @@
-"""A stand-in for NVIDIA's driver library, for machines without a GPU. It is no recording of a real one.
+"""A stand-in for NVIDIA's driver library, for machines without a GPU.
 
 It imitates `libnvidia-ml.so.1` as NVML's reference manual describes it, below the real binding: `pynvml` calls its
 functions with its own C structures, so structure layouts, versions, error codes and the two-step protocols are used for
 real. It refuses what the driver refuses: calls before `nvmlInit`, unknown handles, wrong structure versions, buffers
-that are too small, and on MIG instances everything but memory. Its energy counter moves every 100 ms, as real ones do.
+that are too small, on MIG instances everything but memory, and the utilisation of a device that is divided into such.
+Its energy counter moves every 100 ms, as real ones do. It is no recording of a driver; tests give it figures that were
+recorded on real machines, and what those could not tell (`tests/data/nvml/machines.json`).
 
     with fake_driver.installed(FakeDriver([FakeGpu()])):
         ...  # pynvml works
@@ -39,28 +41,31 @@ class FakeProcess:
 
 @dataclass
 class FakeGpu:
-    """One device; every number may be changed while it is read. `watts` fills the energy counter over time."""
+    """One device; every number may be changed while it is read. `watts` fills the energy counter over time.
+
+    None is what the device does not support.
+    """
 
     uuid: str = "GPU-00000000-0000-0000-0000-000000000000"
     name: str = "NVIDIA H200"
-    watts: float = 350.0
-    busy_percent: int = 80
+    watts: float | None = 350.0
+    busy_percent: int | None = 80
     memory_total: int = 141 << 30
     memory_used: int = 60 << 30
     memory_reserved: int = 1 << 30
     celsius: int = 55
-    memory_celsius: int = 61
+    memory_celsius: int | None = 61
     clocks: tuple[int, int, int] = (1980, 1980, 3201)  # MHz: graphics, SM, memory
     throttle_bits: int = 0
     power_limit_watts: float = 700.0
     fan_percent: int | None = None  # cards of data centres have none
-    encoder_percent: int = 0
-    decoder_percent: int = 0
+    encoder_percent: int | None = 0
+    decoder_percent: int | None = 0
     pcie_bytes: tuple[int, int] = (10_000_000, 20_000_000)  # transmitted, received
     pcie_replays: int = 0
     nvlink_kib: tuple[int, int] | None = (4096, 8192)
-    ecc: tuple[int, int] = (0, 0)  # corrected, uncorrected
-    remap: tuple[int, int] = (0, 0)  # pending, failed
+    ecc: tuple[int, int] | None = (0, 0)  # corrected, uncorrected
+    remap: tuple[int, int] | None = (0, 0)  # pending, failed
     processes: list[FakeProcess] = field(default_factory=list)
     mig: list[FakeGpu] = field(default_factory=list)
     slices: int = 1  # of a MIG instance
@@ -78,8 +83,10 @@ class FakeDriver:
         *,
         clock: Callable[[], float] = time.monotonic,
         missing: frozenset[str] = frozenset(),
+        version: str = "580.00",
     ) -> None:
         self.gpus = list(gpus)
+        self.version = version
         self.calls: dict[str, int] = {}
         self._clock = clock
         self._missing = missing  # functions that this driver is too old for
@@ -127,7 +134,7 @@ class FakeDriver:
         steps = int((self._clock() - self._refreshed) / ENERGY_REFRESH_SECONDS + 1e-9)
         self._refreshed += steps * ENERGY_REFRESH_SECONDS
         for gpu in self.gpus:
-            gpu.millijoules += gpu.watts * 1000 * steps * ENERGY_REFRESH_SECONDS
+            gpu.millijoules += (gpu.watts or 0.0) * 1000 * steps * ENERGY_REFRESH_SECONDS
 
     def microseconds(self) -> int:
         """The driver's clock."""
@@ -181,7 +188,9 @@ def _of_device(name: str, *, mig: bool = False) -> Callable[[_Function], _Functi
     return add
 
 
-def _write(reference: Any, value: float) -> int:
+def _write(reference: Any, value: float | None) -> int:
+    if value is None:
+        return NOT_SUPPORTED
     reference._obj.value = int(value)  # noqa: SLF001 - how ctypes hands out what `byref` was given
     return SUCCESS
 
@@ -210,7 +219,7 @@ def _error_string(driver: FakeDriver, code: int) -> bytes:
 
 @_function("nvmlSystemGetDriverVersion")
 def _driver_version(driver: FakeDriver, buffer: Any, size: Any) -> int:
-    return _write_text(buffer, size, "580.00")
+    return _write_text(buffer, size, driver.version)
 
 
 @_function("nvmlDeviceGetCount_v2")
@@ -282,12 +291,12 @@ def _memory(driver: FakeDriver, gpu: FakeGpu, memory: Any) -> int:
 @_of_device("nvmlDeviceGetTotalEnergyConsumption")
 def _energy(driver: FakeDriver, gpu: FakeGpu, millijoules: Any) -> int:
     driver.refresh()
-    return _write(millijoules, gpu.millijoules)
+    return NOT_SUPPORTED if gpu.watts is None else _write(millijoules, gpu.millijoules)
 
 
 @_of_device("nvmlDeviceGetPowerUsage")
 def _power(driver: FakeDriver, gpu: FakeGpu, milliwatts: Any) -> int:
-    return _write(milliwatts, gpu.watts * 1000)
+    return NOT_SUPPORTED if gpu.watts is None else _write(milliwatts, gpu.watts * 1000)
 
 
 @_of_device("nvmlDeviceGetEnforcedPowerLimit")
@@ -297,6 +306,8 @@ def _power_limit(driver: FakeDriver, gpu: FakeGpu, milliwatts: Any) -> int:
 
 @_of_device("nvmlDeviceGetUtilizationRates")
 def _utilization(driver: FakeDriver, gpu: FakeGpu, rates: Any) -> int:
+    if gpu.busy_percent is None or gpu.mig:
+        return NOT_SUPPORTED
     rates._obj.gpu, rates._obj.memory = gpu.busy_percent, gpu.busy_percent // 2  # noqa: SLF001
     return SUCCESS
 
@@ -304,18 +315,18 @@ def _utilization(driver: FakeDriver, gpu: FakeGpu, rates: Any) -> int:
 @_of_device("nvmlDeviceGetEncoderUtilization")
 def _encoder(driver: FakeDriver, gpu: FakeGpu, percent: Any, period: Any) -> int:
     _write(period, 167_000)
-    return _write(percent, gpu.encoder_percent)
+    return _write(percent, None if gpu.mig else gpu.encoder_percent)
 
 
 @_of_device("nvmlDeviceGetDecoderUtilization")
 def _decoder(driver: FakeDriver, gpu: FakeGpu, percent: Any, period: Any) -> int:
     _write(period, 167_000)
-    return _write(percent, gpu.decoder_percent)
+    return _write(percent, None if gpu.mig else gpu.decoder_percent)
 
 
 @_of_device("nvmlDeviceGetFanSpeed")
 def _fan(driver: FakeDriver, gpu: FakeGpu, percent: Any) -> int:
-    return NOT_SUPPORTED if gpu.fan_percent is None else _write(percent, gpu.fan_percent)
+    return _write(percent, gpu.fan_percent)
 
 
 @_of_device("nvmlDeviceGetClockInfo")
@@ -349,17 +360,17 @@ def _temperature_v(driver: FakeDriver, gpu: FakeGpu, reading: Any) -> int:
 @_of_device("nvmlDeviceGetFieldValues")
 def _field_values(driver: FakeDriver, gpu: FakeGpu, count: Any, values: Any) -> int:
     fields: dict[int, tuple[int, float | None]] = {
-        186: (_UNSIGNED, gpu.watts * 1000),
+        186: (_UNSIGNED, None if gpu.watts is None else gpu.watts * 1000),
         82: (_UNSIGNED, gpu.memory_celsius),
         197: (_UNSIGNED, gpu.pcie_bytes[0] % 2**32),
         198: (_UNSIGNED, gpu.pcie_bytes[1] % 2**32),
         94: (_UNSIGNED, gpu.pcie_replays),
         138: (_UNSIGNED_64, gpu.nvlink_kib[0] if gpu.nvlink_kib else None),
         139: (_UNSIGNED_64, gpu.nvlink_kib[1] if gpu.nvlink_kib else None),
-        3: (_UNSIGNED_64, gpu.ecc[0]),
-        4: (_UNSIGNED_64, gpu.ecc[1]),
-        144: (_UNSIGNED, gpu.remap[0]),
-        145: (_UNSIGNED, gpu.remap[1]),
+        3: (_UNSIGNED_64, gpu.ecc[0] if gpu.ecc else None),
+        4: (_UNSIGNED_64, gpu.ecc[1] if gpu.ecc else None),
+        144: (_UNSIGNED, gpu.remap[0] if gpu.remap else None),
+        145: (_UNSIGNED, gpu.remap[1] if gpu.remap else None),
     }
     for value in values._obj[: count.value]:  # noqa: SLF001
         kind, number = fields.get(value.fieldId, (_UNSIGNED, None))

@@ -21,7 +21,7 @@ class Work:
 
     device: str
     joules: float
-    busy: float = 0.0
+    busy: float | None = 0.0  # None where the device does not tell, as with MIG
     own: float = 1.0
     own_bytes: int = 0
 
@@ -31,7 +31,7 @@ class Used:
     """What a span used, over all devices."""
 
     joules: float = 0.0
-    gpu_seconds: float = 0.0
+    gpu_seconds: float | None = 0.0  # None once a device that worked for it did not tell
     intervals: int = 0  # readings that its numbers rest on; the rest is carried on from the last of them
     peak_bytes: int = 0  # most memory of this process that a reading saw
     devices: set[str] = field(default_factory=set)
@@ -60,7 +60,7 @@ class Ledger:
         self._shares: dict[int, Share] = {}
         self._joules: dict[str, float] = {}
         self._watts: dict[str, float] = {}  # of this process, over the last interval
-        self._busy = 0.0  # GPUs that were busy for this process, over the last interval
+        self._busy: float | None = 0.0  # GPUs that were busy for this process, over the last interval
         self._ended_parts = 0.0  # seconds given to spans that ended since the last reading
 
     @property
@@ -105,7 +105,9 @@ class Ledger:
             self._joules[work.device] = work.joules
             if last is not None and work.joules >= last:  # a new driver counts from zero again
                 joules[work.device] = (work.joules - last) * work.own
-                self._busy += work.busy * work.own
+                if work.own > 0:
+                    known = self._busy is not None and work.busy is not None
+                    self._busy = self._busy + work.busy * work.own if known else None  # type: ignore[operator]
             peak += work.own_bytes
         self._watts = {device: spent / seconds for device, spent in joules.items()}
         self._read_at, self._ended_parts = now, 0.0
@@ -127,7 +129,10 @@ class Ledger:
         share.clock = self._clock
         joules = sum(self._watts.values()) * part
         share.used.joules += joules
-        share.used.gpu_seconds += self._busy * part
+        if part > 0 and (self._busy is None or share.used.gpu_seconds is None):
+            share.used.gpu_seconds = None
+        elif self._busy is not None and share.used.gpu_seconds is not None:
+            share.used.gpu_seconds += self._busy * part
         share.used.devices.update(device for device, watts in self._watts.items() if watts > 0)
         self.shared += joules
         return part

@@ -106,7 +106,7 @@ class GpuMeter:
             joules = before + reading.watts * (now - at)
             self._estimated[reading.device.id] = (now, joules)
         own, own_bytes = self._own_part(reading)
-        return Work(reading.device.id, joules, reading.busy.get("general", 0.0), own, own_bytes)
+        return Work(reading.device.id, joules, reading.busy.get("general"), own, own_bytes)
 
     def _own_part(self, reading: Reading) -> tuple[float, int]:
         """Our share of the device's work, and the memory that it holds there."""
@@ -131,13 +131,14 @@ class GpuMeter:
         span.set_attributes(
             {
                 attr.OTEL_LLM_GPU_ENERGY: used.joules,
-                attr.OTEL_LLM_GPU_SECONDS: used.gpu_seconds,
                 attr.OTEL_LLM_GPU_METHOD: self._method.value,
                 attr.OTEL_LLM_GPU_SAMPLE_COUNT: used.intervals,
                 attr.OTEL_LLM_GPU_LOW_CONFIDENCE: used.intervals < ENOUGH_INTERVALS,
                 attr.OTEL_LLM_GPU_DEVICE_IDS: sorted(used.devices),
             }
         )
+        if used.gpu_seconds is not None:
+            span.set_attribute(attr.OTEL_LLM_GPU_SECONDS, used.gpu_seconds)
         if used.peak_bytes:
             span.set_attribute(attr.OTEL_LLM_GPU_MEMORY_PEAK, used.peak_bytes)
         written = getattr(span, "attributes", None) or {}
@@ -146,11 +147,13 @@ class GpuMeter:
         labels = {attr.GEN_AI_OPERATION_NAME: operation, attr.GEN_AI_REQUEST_MODEL: model}
         labels = {key: value for key, value in labels.items() if value}
         self._energy.record(used.joules, labels)
-        self._time.record(used.gpu_seconds, labels)
+        if used.gpu_seconds is not None:
+            self._time.record(used.gpu_seconds, labels)
         tokens = written.get(attr.GEN_AI_USAGE_OUTPUT_TOKENS)
         if isinstance(tokens, int) and tokens > 0:
             span.set_attribute(attr.OTEL_LLM_GPU_ENERGY_PER_OUTPUT_TOKEN, used.joules / tokens)
-            span.set_attribute(attr.OTEL_LLM_GPU_SECONDS_PER_OUTPUT_TOKEN, used.gpu_seconds / tokens)
+            if used.gpu_seconds is not None:
+                span.set_attribute(attr.OTEL_LLM_GPU_SECONDS_PER_OUTPUT_TOKEN, used.gpu_seconds / tokens)
             self._token_energy.record(used.joules / tokens, labels)
 
 

@@ -118,14 +118,7 @@ class Nvml:
             raise UnavailableError(
                 f"NVML does not start: {error}; is the NVIDIA driver installed and loaded?"
             ) from error
-        never = (
-            "NOT_SUPPORTED",
-            "FUNCTION_NOT_FOUND",
-            "NO_PERMISSION",
-            "ARGUMENT_VERSION_MISMATCH",
-            "INVALID_ARGUMENT",
-        )
-        self._never = {getattr(self._nvml, f"NVML_ERROR_{name}") for name in never}
+        self._never = {getattr(self._nvml, f"NVML_ERROR_{name}") for name in _NEVER}
         self._handles = list(self._open())
 
     @property
