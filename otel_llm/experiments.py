@@ -28,7 +28,7 @@ from typing import Any, Literal, Self
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
-from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
+from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.trace import Status, StatusCode
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import events, metrics
@@ -37,10 +37,9 @@ from otel_llm_semconv.enums import OtelLlmExperimentStatus as RunStatus
 from otel_llm_semconv.enums import OtelLlmOperationName as Operation
 from otel_llm_semconv.enums import OtelLlmOutcome as Outcome
 
-from otel_llm._version import __version__
 from otel_llm.guard import guarded, warn_once
 from otel_llm.instruments import gauge
-from otel_llm.providers import tracer
+from otel_llm.providers import event_logger, tracer
 from otel_llm.run_files import Record, RunFile, open_file
 
 MAX_PARAMETERS = 1000  # drop: further ones are left out, with one warning
@@ -366,7 +365,7 @@ class Experiment:
             attributes={**self.labels, **attributes},
             context=self._context,
         )
-        get_logger("otel_llm", __version__).emit(record)
+        event_logger().emit(record)
 
     def _write(self, records: list[Record]) -> None:
         if not self._files:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 from otel_llm_semconv import attributes as attr
 
+from otel_llm import providers
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -54,6 +56,7 @@ def _options(excluded_urls: str | None) -> dict[str, Any]:
     return {
         "exclude_spans": ["receive", "send"],
         "excluded_urls": excluded_urls or from_environment or EXCLUDED_URLS,
+        **providers.used("tracer_provider", "meter_provider"),
     }
 
 

@@ -11,12 +11,14 @@ logger = logging.getLogger("otel_llm")
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+MAX_KINDS = 1000  # drop: further kinds of warnings are not said, so that what is remembered of them has an end
+
 _warned: set[str] = set()
 
 
 def warn_once(sentence: str, kind: str = "") -> None:
     """Log a warning, once for each `kind` (default: for each sentence)."""
-    if (kind or sentence) not in _warned:
+    if (kind or sentence) not in _warned and len(_warned) < MAX_KINDS:
         _warned.add(kind or sentence)
         logger.warning("otel_llm: %s", sentence)
 

@@ -19,13 +19,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import metrics as metric
 
-from otel_llm import local_work
-from otel_llm._version import __version__
+from otel_llm import local_work, providers
 from otel_llm.gpu.meter import GpuMeter
 from otel_llm.gpu.metrics import create, instrument
 from otel_llm.gpu.nvml import Nvml, Reading, UnavailableError
@@ -155,7 +153,7 @@ class Watch:
         self.cost_seconds = time.thread_time() - before
 
     def _create(self) -> None:
-        meter = metrics.get_meter("otel_llm.hardware", __version__)
+        meter = providers.meter("otel_llm.hardware")
         if self._meter is not None:
             create(meter, self._newest)
             instrument(meter, metric.OTEL_LLM_GPU_IDLE_ENERGY, self._idle)

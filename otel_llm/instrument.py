@@ -20,6 +20,7 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from typing import Any
 
+from otel_llm import providers
 from otel_llm.fastapi import STABILITY_VARIABLE, instrument_class
 from otel_llm.guard import warn_once
 
@@ -296,7 +297,8 @@ def _attach(name: str, chosen: Candidate) -> str:
             os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")
         module, kind = chosen.instrumentor()
         instrumentor: Any = getattr(import_module(module), kind)()
-        instrumentor.instrument(raise_exception_on_conflict=True)
+        given = providers.used("tracer_provider", "meter_provider", "logger_provider")
+        instrumentor.instrument(raise_exception_on_conflict=True, **given)
     except Exception as error:  # somebody else's code must not stop the program
         warn_once(f"{name} could not be instrumented by {chosen.distribution}: {error}")
         return f"failed ({type(error).__name__}: {error})"

@@ -9,7 +9,7 @@ from opentelemetry.metrics import Counter, Histogram
 from opentelemetry.metrics import _Gauge as Gauge
 from otel_llm_semconv.metrics import Metric
 
-from otel_llm._version import __version__
+from otel_llm import providers
 
 _made: dict[str, Any] = {}
 _provider: metrics.MeterProvider | None = None
@@ -32,7 +32,7 @@ def histogram(metric: Metric) -> Histogram:
 
 def _instrument(metric: Metric) -> Any:
     global _provider  # noqa: PLW0603 - a cache
-    provider = metrics.get_meter_provider()
+    provider = providers.meter_provider()
     if provider is not _provider:
         _made.clear()
         _provider = provider
@@ -43,7 +43,7 @@ def _instrument(metric: Metric) -> Any:
 
 
 def _make(metric: Metric) -> Any:
-    meter = metrics.get_meter("otel_llm", __version__)
+    meter = providers.meter()
     if metric.instrument == "counter":
         return meter.create_counter(metric.name, metric.unit, metric.brief)
     if metric.instrument == "gauge":

@@ -25,9 +25,10 @@ from typing import Any, TextIO
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
-from opentelemetry._logs import LogRecord, SeverityNumber, get_logger_provider
+from opentelemetry._logs import LogRecord, SeverityNumber
 from otel_llm_semconv import attributes as attr
 
+from otel_llm import providers
 from otel_llm._version import __version__
 from otel_llm.redaction import redact, redact_value
 
@@ -179,7 +180,7 @@ class OtlpHandler(logging.Handler):
         if record.name.startswith(_OWN) or context_api.get_value(context_api._SUPPRESS_INSTRUMENTATION_KEY):  # noqa: SLF001
             return
         try:
-            get_logger_provider().get_logger(record.name, __version__).emit(self._record(record))
+            providers.logger_provider().get_logger(record.name, __version__).emit(self._record(record))
         except Exception:
             self.handleError(record)
 
@@ -272,7 +273,7 @@ def _ids() -> dict[str, str]:
 
 
 def _service_name() -> str | None:
-    resource = getattr(trace.get_tracer_provider(), "resource", None)
+    resource = getattr(providers.tracer_provider(), "resource", None)
     name = resource.attributes.get(attr.SERVICE_NAME) if resource is not None else None
     return str(name) if name is not None else None
 

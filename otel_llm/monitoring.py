@@ -14,24 +14,21 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
-from opentelemetry import metrics as metrics_api
 from opentelemetry import trace
-from opentelemetry.metrics import Meter
 from opentelemetry.trace import Span, SpanKind
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import GenAiOperationName as Operation
 
-from otel_llm._version import __version__
 from otel_llm.content import Mode
 from otel_llm.guard import guarded, warn_once
 from otel_llm.handles import ChatHandle, Handle
+from otel_llm.instruments import gauge, histogram
 from otel_llm.steps import Step
 
 MAX_NAMES = 200  # drop: further names of numbers are left out, with one warning
 
 _names: set[str] = set()
-_instruments: dict[tuple[int, str], Any] = {}
 
 
 class MonitorHandle(Handle):
@@ -52,7 +49,7 @@ class MonitorHandle(Handle):
     def finish(self) -> None:
         """Record how long it took."""
         seconds = perf_counter() - self._began
-        _instrument(metrics.OTEL_LLM_MONITOR_DURATION).record(seconds, {attr.OTEL_LLM_MONITOR_NAME: self._name})
+        histogram(metrics.OTEL_LLM_MONITOR_DURATION).record(seconds, {attr.OTEL_LLM_MONITOR_NAME: self._name})
 
 
 def monitor(name: str, *, attributes: Mapping[str, Any] | None = None) -> Step[MonitorHandle]:
@@ -73,14 +70,14 @@ def log_metrics(values: Mapping[str, float]) -> None:
 
 @guarded
 def _log_metrics(values: Mapping[str, float], span: Span) -> None:
-    gauge = _instrument(metrics.OTEL_LLM_PROGRAM_VALUE)
+    gauge_of_values = gauge(metrics.OTEL_LLM_PROGRAM_VALUE)
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             warn_once(f"log_metrics: {name} is {value!r}, no number; it is left out", f"log_metrics: {name}")
             continue
         span.set_attribute(f"{attr.OTEL_LLM_VALUE}.{name}", value)
         if _is_admitted(str(name)):
-            gauge.set(value, {attr.OTEL_LLM_VALUE_NAME: str(name)})
+            gauge_of_values.set(value, {attr.OTEL_LLM_VALUE_NAME: str(name)})
 
 
 def _is_admitted(name: str) -> bool:
@@ -151,20 +148,3 @@ def log_model_info(
         attr.OTEL_LLM_MODEL_DEVICE: device,
     }
     trace.get_current_span().set_attributes({key: value for key, value in said.items() if value is not None})
-
-
-def _instrument(metric: metrics.Metric) -> Any:
-    """The instrument of a metric at the program's meter provider of the moment."""
-    provider = metrics_api.get_meter_provider()
-    key = (id(provider), metric.name)
-    found = _instruments.get(key)
-    if found is None:
-        meter: Meter = provider.get_meter("otel_llm", __version__)
-        if metric.instrument == "gauge":
-            found = meter.create_gauge(metric.name, metric.unit, metric.brief)
-        else:
-            found = meter.create_histogram(
-                metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.boundaries)
-            )
-        _instruments[key] = found
-    return found

@@ -55,6 +55,9 @@ class Settings:
     flush_on_sigterm: bool
     hardware: bool
     disabled: bool
+    tracer_provider: Any = None
+    meter_provider: Any = None
+    logger_provider: Any = None
 
 
 def _text(value: Any) -> str:
@@ -208,6 +211,13 @@ OPTIONS = (
     Option("disabled", "OTEL_SDK_DISABLED", False, _flag, "set up nothing at all"),
 )
 
+# Objects of the program, which no variable can name -> what makes one such a provider.
+PROVIDERS = {
+    "tracer_provider": "add_span_processor",
+    "meter_provider": "get_meter",
+    "logger_provider": "get_logger",
+}
+
 # What OpenTelemetry's own classes read themselves.
 _READ_ELSEWHERE = frozenset({"headers", "resource_attributes", "service_name"})
 
@@ -224,6 +234,11 @@ def read(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
                 raise ValueError(f"configure: {option.name} is {argument!r}; {error}") from None
         else:
             values[option.name] = _from_environment(option, environment)
+    for name, method in PROVIDERS.items():
+        provider = arguments.get(name)
+        if provider is not None and not callable(getattr(provider, method, None)):
+            raise ValueError(f"configure: {name} is {provider!r}; use a provider of the OpenTelemetry SDK")
+        values[name] = provider
     return Settings(**values)
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.resources import Resource
@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from otel_llm_semconv import attributes as attr
 
 from otel_llm import content as content_module
-from otel_llm import exporters, settings
+from otel_llm import exporters, providers, settings
 from otel_llm.content import Mode
 from otel_llm.ending import Ending
 from otel_llm.guard import warn_once
@@ -29,6 +29,10 @@ from otel_llm.instrument import instrument_libraries
 from otel_llm.sessions import SessionProcessor, propagate_sessions
 from otel_llm.settings import Instrument, Mask, Settings
 from otel_llm.span_queue import SpanQueue
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk.metrics import MeterProvider
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +118,9 @@ def configure(
     flush_on_sigterm: bool | None = None,
     hardware: bool | None = None,
     disabled: bool | None = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
 ) -> Handle:
     """Set up tracing, metrics and logs; returns a handle. A second call returns the first one's handle.
 
@@ -141,6 +148,10 @@ def configure(
         flush_on_sigterm: Send what waits when SIGTERM ends the program, unless the program handles it itself.
         hardware: Report GPUs, machine and process, as `watch_hardware` does.
         disabled: Set up nothing.
+        tracer_provider: A provider of the program's that is not the global one: spans of the helpers and of what is
+            instrumented go to it, and no global provider of any signal is set.
+        meter_provider: The same for metrics; it keeps its own exporters.
+        logger_provider: The same for events and logs; it keeps its own exporters.
 
     Raises:
         ValueError: An argument that cannot be right. Nothing else is ever raised into the program.
@@ -182,7 +193,8 @@ def _set_up(chosen: Settings) -> Handle:
     target = exporters.Target(chosen.endpoint, dict(chosen.headers) if chosen.headers else None)
     handle = Handle(name, target.base, {}, _shutdown_seconds=chosen.shutdown_seconds)
     handle._queue = _trace(resource, target, chosen, handle.notes)  # noqa: SLF001 - ours
-    for provider in (_measure(resource, target, handle.notes), _log(resource, target, handle.notes)):
+    for make in (_measure, _log):
+        provider = make(resource, target, chosen, handle.notes)
         if provider is not None:
             handle._others.append(provider)  # noqa: SLF001
     if chosen.baggage_keys and chosen.baggage_hosts:
@@ -207,8 +219,11 @@ def _resource(chosen: Settings) -> Resource:
 
 def _trace(resource: Resource, target: exporters.Target, chosen: Settings, notes: list[str]) -> SpanQueue | None:
     """Join the program's tracer provider, or set one."""
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
+    provider: Any = chosen.tracer_provider or trace.get_tracer_provider()
+    if chosen.tracer_provider is not None:
+        notes.append("spans go to the tracer provider that was given; its resource and sampler hold")
+        providers.use(tracer_provider=provider)
+    elif isinstance(provider, TracerProvider):
         notes.append("joined the program's tracer provider; its resource and sampler hold")
     else:
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -227,26 +242,37 @@ def _trace(resource: Resource, target: exporters.Target, chosen: Settings, notes
     return queue
 
 
-def _measure(resource: Resource, target: exporters.Target, notes: list[str]) -> Any:
+def _measure(resource: Resource, target: exporters.Target, chosen: Settings, notes: list[str]) -> Any:
     """Set a meter provider unless the program has one, which then keeps its own exporter."""
+    if chosen.meter_provider is not None:
+        notes.append("metrics go to the meter provider that was given; it keeps its own exporters")
+        providers.use(meter_provider=chosen.meter_provider)
+        return None
     names = exporters.chosen("metrics", notes)
     if not names:
         return None
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - only where they are wanted
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
 
-    if isinstance(metrics.get_meter_provider(), MeterProvider):
+    if chosen.tracer_provider is None and isinstance(metrics.get_meter_provider(), MeterProvider):
         notes.append("the program's meter provider keeps its own exporters")
         return None
     made = [exporters.make("metrics", name, target, notes) for name in names]
     readers = [PeriodicExportingMetricReader(exporter) for exporter in made if exporter is not None]
     provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
-    metrics.set_meter_provider(provider)
+    if chosen.tracer_provider is None:
+        metrics.set_meter_provider(provider)
+    else:
+        providers.use(meter_provider=provider)
     return provider
 
 
-def _log(resource: Resource, target: exporters.Target, notes: list[str]) -> Any:
+def _log(resource: Resource, target: exporters.Target, chosen: Settings, notes: list[str]) -> Any:
     """Set a logger provider, for feedback and events, unless the program has one."""
+    if chosen.logger_provider is not None:
+        notes.append("events and logs go to the logger provider that was given; it keeps its own exporters")
+        providers.use(logger_provider=chosen.logger_provider)
+        return None
     names = exporters.chosen("logs", notes)
     if not names:
         return None
@@ -254,7 +280,7 @@ def _log(resource: Resource, target: exporters.Target, notes: list[str]) -> Any:
     from opentelemetry.sdk._logs import LoggerProvider  # noqa: PLC0415
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # noqa: PLC0415
 
-    if isinstance(get_logger_provider(), LoggerProvider):
+    if chosen.tracer_provider is None and isinstance(get_logger_provider(), LoggerProvider):
         notes.append("the program's logger provider keeps its own exporters")
         return None
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
@@ -262,7 +288,10 @@ def _log(resource: Resource, target: exporters.Target, notes: list[str]) -> Any:
         exporter = exporters.make("logs", name, target, notes)
         if exporter is not None:
             provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
-    set_logger_provider(provider)
+    if chosen.tracer_provider is None:
+        set_logger_provider(provider)
+    else:
+        providers.use(logger_provider=provider)
     return provider
 
 

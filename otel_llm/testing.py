@@ -35,7 +35,7 @@ from otel_llm_semconv import attributes as attr
 from otel_llm_semconv.events import GEN_AI_EVALUATION_RESULT
 
 from otel_llm import content as content_module
-from otel_llm import handles
+from otel_llm import handles, providers
 from otel_llm.content import Mode
 from otel_llm.documents import Document
 from otel_llm.sessions import SessionProcessor
@@ -435,7 +435,7 @@ def _recorder(provider: Any, add: Callable[[Any], None]) -> _Recorder:
 
 
 def _span_recorder() -> _Recorder:
-    provider = trace.get_tracer_provider()
+    provider = providers.tracer_provider()
     if not isinstance(provider, TracerProvider):
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SessionProcessor())
@@ -444,7 +444,7 @@ def _span_recorder() -> _Recorder:
 
 
 def _event_recorder() -> _Recorder:
-    provider = _logs.get_logger_provider()
+    provider: Any = providers.logger_provider()
     if not isinstance(provider, LoggerProvider):
         provider = LoggerProvider(shutdown_on_exit=False)
         _logs.set_logger_provider(provider)

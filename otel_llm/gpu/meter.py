@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from opentelemetry import metrics
 from opentelemetry.trace import Span
 from otel_llm_semconv import attributes as attr
 from otel_llm_semconv import metrics as metric
 from otel_llm_semconv.enums import OtelLlmGpuMethod as Method
 
-from otel_llm._version import __version__
+from otel_llm import providers
 from otel_llm.gpu.ledger import Ledger, Share, Used, Work
 from otel_llm.gpu.nvml import Nvml, Reading
 
@@ -51,7 +50,7 @@ class GpuMeter:
         self._method = Method.COUNTER_SHARE
         self._estimated: dict[str, tuple[float, float]] = {}  # device -> (time, joules) where there is no counter
         self._own: dict[str, tuple[frozenset[int], float]] = {}  # device -> (its processes, our share)
-        meter = metrics.get_meter("otel_llm.gpu", __version__)
+        meter = providers.meter("otel_llm.gpu")
         self._energy, self._time, self._token_energy = (
             meter.create_histogram(
                 one.name, one.unit, one.brief, explicit_bucket_boundaries_advisory=list(one.boundaries)

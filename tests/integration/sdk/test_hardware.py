@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from otel_llm_semconv import metrics as metric
 from otel_llm_semconv.metrics import OTHER_METRICS as METRICS
 
-from otel_llm import hardware, local_work
+from otel_llm import hardware, local_work, providers
 from otel_llm.gpu.fake_driver import FakeDriver, FakeGpu, FakeProcess, installed
 from otel_llm.gpu.nvml import Nvml
 from otel_llm.hardware import HostLock, Watch
@@ -40,7 +39,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
     """The stock metrics SDK, in memory."""
     found = InMemoryMetricReader()
     provider = MeterProvider([found], shutdown_on_exit=False)
-    monkeypatch.setattr(metrics, "get_meter", provider.get_meter)
+    monkeypatch.setattr(providers, "meter_provider", lambda: provider)
     yield found
     provider.shutdown()
 
@@ -145,7 +144,7 @@ def test_no_driver_is_said_once_and_the_rest_goes_on(
 
 FORKED = """
 import os, sys, time
-from otel_llm import hardware, local_work
+from otel_llm import hardware, local_work, providers
 from otel_llm.gpu.fake_driver import FakeDriver, FakeGpu, FakeProcess, installed
 from otel_llm.gpu.nvml import Nvml
 from pathlib import Path

@@ -16,8 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from opentelemetry import metrics as metrics_api
-from opentelemetry import trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -31,7 +29,7 @@ from otel_llm_semconv.metrics import Metric
 from otel_llm_semconv.span_check import check_event, check_span
 
 import otel_llm
-from otel_llm import experiments, guard, run_files
+from otel_llm import experiments, guard, providers, run_files
 from otel_llm.transformers import TrainerCallback
 
 pytestmark = pytest.mark.integration
@@ -71,10 +69,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     meters = MeterProvider([found.reader], shutdown_on_exit=False)
     logs = LoggerProvider(shutdown_on_exit=False)
     logs.add_log_record_processor(SimpleLogRecordProcessor(found.logs))
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: spans)
-    monkeypatch.setattr(metrics_api, "get_meter_provider", lambda: meters)
-    monkeypatch.setattr(metrics_api, "get_meter", meters.get_meter)
-    monkeypatch.setattr(experiments, "get_logger", logs.get_logger)
+    for name, provider in (("tracer", spans), ("meter", meters), ("logger", logs)):
+        monkeypatch.setitem(providers._used, f"{name}_provider", provider)
     guard.forget()
     yield found
     meters.shutdown()

@@ -18,6 +18,7 @@ from otel_llm_semconv import attributes as attr
 
 import otel_llm
 from otel_llm import logging as otel_logging
+from otel_llm import providers
 from otel_llm.redaction import MARK
 
 KEY = "sk-proj-" + "a1B2" * 8
@@ -58,7 +59,7 @@ def records(monkeypatch: pytest.MonkeyPatch) -> InMemoryLogRecordExporter:
     found = InMemoryLogRecordExporter()
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(found))
-    monkeypatch.setattr(otel_logging, "get_logger_provider", lambda: provider)
+    monkeypatch.setattr(providers, "logger_provider", lambda: provider)
     return found
 
 
