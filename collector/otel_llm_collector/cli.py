@@ -162,6 +162,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _components(_: argparse.Namespace) -> int:
+    from otel_llm_collector import shipped  # noqa: PLC0415 - see _run
     from otel_llm_collector.components import EXPORTERS, LOGS, notifiers  # noqa: PLC0415 - see _run
 
     exporters = {name: component.config for name, component in EXPORTERS.items()}
@@ -172,6 +173,8 @@ def _components(_: argparse.Namespace) -> int:
         for name, settings in sorted(table.items()):
             summary = (settings.__doc__ or "").partition("\n")[0]
             print(f"  {name:12} {summary}")
+    print(f"alerts.rules ({shipped.PREFIX}NAME):")
+    print(f"  {' '.join(shipped.names())}")
     return 0
 
 

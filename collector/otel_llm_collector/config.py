@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from otel_llm_collector import shipped
 from otel_llm_collector.alert.budgets import Budget, budget_groups
 from otel_llm_collector.alert.grouping import GroupingSettings
 from otel_llm_collector.alert.rule_files import Group, parse_rules
@@ -225,21 +226,31 @@ def load_rules(config: Config) -> list[Group]:
     if config.alerts.deadman:
         groups += parse_rules(_DEADMAN, "configuration", interval, problems)[0]
     for index, pattern in enumerate(config.alerts.rules):
-        paths = sorted(glob.glob(str(config.folder / pattern)))  # noqa: PTH207 - patterns may be absolute
-        if not paths:
+        if pattern.startswith(shipped.PREFIX):
+            files = [(f"{shipped.PREFIX}{path.stem}", path) for path in shipped.paths(pattern[len(shipped.PREFIX) :])]
+            right = f"write one of {', '.join(shipped.names())} after {shipped.PREFIX}, or *"
+        else:
+            files = _rule_files(pattern, config.folder)
             right = "name a file that is there; relative paths start at the folder of the configuration"
+        if not files:
             problems.append(Problem(f"alerts.rules[{index}]", "finds no file", pattern, right))
-        for path in paths:
-            groups.extend(_rule_file(Path(path), config.folder, interval, problems))
+        for name, path in files:
+            groups.extend(_rule_file(name, path, config.alerts, problems))
     if problems:
         raise ConfigError("alert rules", problems)
     return groups
 
 
-def _rule_file(path: Path, folder: Path, interval: float, problems: list[Problem]) -> list[Group]:
-    name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+def _rule_files(pattern: str, folder: Path) -> list[tuple[str, Path]]:
+    """The files that a pattern finds, each with the name it is known by."""
+    found = map(Path, sorted(glob.glob(str(folder / pattern))))  # noqa: PTH207 - patterns may be absolute
+    return [(str(path.relative_to(folder) if path.is_relative_to(folder) else path), path) for path in found]
+
+
+def _rule_file(name: str, path: Path, settings: AlertsConfig, problems: list[Problem]) -> list[Group]:
+    interval = settings.evaluation_seconds
     try:
-        text = path.read_text(encoding="utf-8")
+        text = shipped.linked(path.read_text(encoding="utf-8"), settings.runbooks_url)
     except (OSError, UnicodeDecodeError) as error:
         seen = _short(" ".join(str(error).split()))
         problems.append(Problem(name, "cannot be read", seen, "write a YAML file in UTF-8"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import email
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -91,6 +92,16 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
         for name, folder in PACKAGES.items()
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
+    }
+    links = {
+        "rules": ROOT / "collector/rules",
+        "runbooks": ROOT / "docs/runbooks",
+    }  # of which rglob gives the link alone
+    expected |= {
+        f"otel_llm_collector/{name}/{path.name}"
+        for name, folder in links.items()
+        for path in folder.iterdir()
+        if path.is_file()
     }
     found = {path for path in files_in(wheel) if ".dist-info/" not in path}
     assert found == expected
@@ -199,6 +210,12 @@ def test_the_collector_extra_gives_a_working_collector(install: Callable[[str], 
     assert "otlp_grpc" in environment.run("otel-llm-collector", "components").stdout
     checked = environment.run("otel-llm-collector", "check", str(ROOT / "deploy/collector/collector.yaml"))
     assert checked.returncode == 0, checked.stderr
+    assert "gpu latency quality" in environment.run("otel-llm-collector", "components").stdout
+    (environment.folder / "empty/rules.yaml").write_text('alerts: {rules: ["shipped:*"], evaluation_seconds: 60}\n')
+    checked = environment.run("otel-llm-collector", "check", "rules.yaml")
+    assert re.search(r"[2-9][0-9] alert rules", checked.stdout), checked
+    served = environment.python("from otel_llm_collector import shipped; print(shipped.runbook('latency.md'))")
+    assert "# Runbook: latency" in served.stdout
     ended = environment.python(PRINT_READY_AND_STOP)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == ["OTLP/HTTP", "OTLP/gRPC", "metrics, health, queries, alerts"]

@@ -196,7 +196,10 @@ class AlertsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rules: list[str] = Field(default_factory=list, description="Files of rules; patterns such as rules/*.yaml.")
+    rules: list[str] = Field(
+        default_factory=list,
+        description="Files of rules: patterns such as rules/*.yaml, or rules that come along, such as shipped:latency.",
+    )
     thresholds: list[ThresholdRule] = Field(default_factory=list, description="Threshold rules.")
     alertmanagers: list[Annotated[str, AfterValidator(_url)]] = Field(
         default_factory=list, description="Base URLs of every Alertmanager; all of them are told."
@@ -212,6 +215,9 @@ class AlertsConfig(BaseModel):
     notify: dict[str, Any] = Field(default_factory=dict, description="People to tell, one entry each, named by you.")
     external_url: Annotated[str, AfterValidator(_optional_url)] = Field(
         "", description="Where people reach a Prometheus page; links in alerts start with it."
+    )
+    runbooks_url: Annotated[str, AfterValidator(_optional_url)] = Field(
+        "", description="What the links of shipped rules to their runbooks begin with."
     )
     external_labels: dict[LabelName, str] = Field(
         default_factory=dict, description="Labels added to every alert that is sent."

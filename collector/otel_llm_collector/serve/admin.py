@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from otel_llm_collector import shipped
 from otel_llm_collector._version import __version__
 from otel_llm_collector.access import ListenerTls
 from otel_llm_collector.config_types import Endpoint
@@ -70,6 +71,7 @@ class AdminServer:
             "/live": self._live,
             "/api/v1/alerts": self._api_alerts,
             "/api/v1/rules": self._api_rules,
+            "/docs/runbooks/{name}": self._runbook,
         }
         own = [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
         self.scheme = "https" if config.tls else "http"
@@ -107,6 +109,10 @@ class AdminServer:
     async def _health_detailed(self, _: Request) -> Response:
         details = {"status": self._status(), "version": __version__, **self._details()}
         return JSONResponse(details, status_code=200 if self.ready else 503)
+
+    async def _runbook(self, request: Request) -> Response:
+        page = shipped.runbook(request.path_params["name"])
+        return PlainTextResponse("no such runbook" if page is None else page, status_code=404 if page is None else 200)
 
     async def _config(self, _: Request) -> Response:
         return JSONResponse(self._running())
