@@ -74,13 +74,12 @@ class App:
         live = Live(past, sampler, time.time)
         queries = PrometheusApi(live, partial(metadata, registry, families), registry, time.time)
         actions = Actions(config.server.token, alerting.reload, alerting.evaluator.silences, time.time)
-        mask = Mask(config.secrets())
         self.admin = AdminServer(
             config.server,
             exposer(registry, families),
             alerting.evaluator,
-            lambda: cast("dict[str, Any]", shown(self._details(), mask)),
-            partial(config.shown, mask),
+            lambda: cast("dict[str, Any]", shown(self._details(), Mask(alerting.config.secrets()))),
+            lambda: alerting.config.shown(Mask(alerting.config.secrets())),
             queries,
             actions,
         )

@@ -52,6 +52,15 @@ class Clock:
     steady: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Somebody who is told, with the settings that made the teller; `before` knows what the target was told so far."""
+
+    settings: object
+    teller: Teller | GroupTeller
+    before: Teller | GroupTeller | None = None
+
+
 class Evaluator:
     """Runs groups of rules over `past`, which `sampler` fills with our own series before each turn."""
 
@@ -77,7 +86,8 @@ class Evaluator:
         self._around = Surroundings(config.external_labels, config.external_url)
         self._standing = _standing(spans, config.evaluation_seconds)
         self._groups = [*map(_running, rule_groups), *self._standing]
-        self._incoming: list[Group] | None = None
+        self._incoming: tuple[list[Group], AlertsConfig] | None = None
+        self._incoming_targets: list[Target] | None = None
         self.silences = Silences()
         self._task: asyncio.Task[None] | None = None
         self._offset = math.nan
@@ -111,6 +121,7 @@ class Evaluator:
     async def _run(self) -> None:
         while True:
             try:
+                await self.change_targets()
                 await asyncio.to_thread(self.evaluate, self._clock.wall())
                 now = self._clock.wall()
                 self.offer(now)
@@ -131,7 +142,7 @@ class Evaluator:
         self._notice_clock(now)
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
-            self._take_over(incoming, now)
+            self._take_over(*incoming, now)
         due = [one for one in self._groups if one.next_at <= now]
         if due or self._sample_at <= now:
             self._sampler.sample(round(now * 1000))
@@ -194,21 +205,43 @@ class Evaluator:
                 for one in rule.active.values():
                     yield in_group, rule, one
 
-    def reload(self, rule_groups: Sequence[Group]) -> None:
-        """Take other groups before the next turn.
+    def reload(
+        self, rule_groups: Sequence[Group], config: AlertsConfig | None = None, targets: list[Target] | None = None
+    ) -> None:
+        """Take other groups, and other settings and targets where they are given, before the next turn.
 
         Rules that did not change keep their alerts; alerts of rules that went are resolved.
         """
-        self._incoming = list(rule_groups)
+        self._incoming = list(rule_groups), config or self._config
+        self._incoming_targets = targets
 
-    def _take_over(self, rule_groups: Sequence[Group], now: float) -> None:
+    async def change_targets(self) -> None:
+        """Tell those that a reload named, from now on; one that was there before goes on where it was."""
+        incoming, self._incoming_targets = self._incoming_targets, None
+        if incoming is None:
+            return
+        running, self._tellers = self._tellers, [one.teller for one in incoming]
+        for teller in running:
+            if teller not in self._tellers:
+                await teller.shutdown()
+        for one in incoming:
+            if one.teller in running:
+                continue
+            if one.before is not None:
+                one.teller.load(one.before.dump())
+            try:
+                await one.teller.start()
+            except Exception:  # the others are told all the same, and this one's failures are counted
+                logger.exception("%s cannot be told", one.teller.name)
+
+    def _take_over(self, rule_groups: Sequence[Group], config: AlertsConfig, now: float) -> None:
+        self._config = config
+        self._around = Surroundings(config.external_labels, config.external_url)
+        self._standing = _standing(self._spans, config.evaluation_seconds)
         old = {rule.key: rule for in_group in self._groups for rule in in_group.rules}
         turns = {(one.group.file, one.group.name): one for one in self._groups}
         fresh = [_running(one) for one in rule_groups]
-        for in_group in self._standing:
-            for rule in in_group.rules:
-                old.pop(rule.key, None)
-        for in_group in fresh:
+        for in_group in (*fresh, *self._standing):
             before = turns.get((in_group.group.file, in_group.group.name))
             if before is not None and before.group.interval == in_group.group.interval:
                 in_group.next_at = before.next_at

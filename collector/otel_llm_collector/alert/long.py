@@ -27,9 +27,13 @@ class Long:
     def __init__(self, past: Past, kept_long: frozenset[str], folder: Path | None) -> None:
         self._past = past
         self._kept_long = kept_long
-        self._path = folder / "long.json" if folder is not None and kept_long else None
+        self._path = folder / "long.json" if folder is not None else None
         self._coarse = Past(limits.LONG_SECONDS, limits.LONG_RESOLUTION_SECONDS, limits.MAX_LONG_SERIES)
         self._newest_ms = 0
+
+    def keep(self, names: frozenset[str]) -> None:
+        """Keep these names from now on; those that are kept already stay."""
+        self._kept_long |= names
 
     def has(self, labels: Labels) -> bool:
         """Whether there is such a series."""
@@ -60,7 +64,7 @@ class Long:
     def save(self, now_ms: int) -> None:
         """Write the coarse part to its file."""
         self._coarse.prune(now_ms)
-        if self._path is None:
+        if self._path is None or not self._kept_long:
             return
         series = [
             [dict(one.labels), one.times.tolist(), one.values.tolist()]
@@ -77,7 +81,7 @@ class Long:
 
     def load(self, now_ms: int) -> None:
         """Read it after a start. What cannot be read is left where it is and written over later."""
-        if self._path is None or not self._path.exists():
+        if self._path is None or not self._kept_long or not self._path.exists():
             return
         try:
             for labels, times, values in json.loads(self._path.read_text(encoding="utf-8")):

@@ -125,8 +125,17 @@ class SpanRules:
         self._lock = threading.Lock()
         self.dropped = 0  # hits for whose labels there was no room
 
+    def replace(self, rules: Sequence[SpanRule]) -> None:
+        """Other rules from now on; one that did not change keeps its hits."""
+        same = {rule.name for rule, _ in self._rules if rule in rules}
+        with self._lock:
+            self._hits = {rule.name: self._hits[rule.name] if rule.name in same else {} for rule in rules}
+            self._rules = [(rule, read_condition(rule.when)) for rule in rules]
+
     def observe(self, request: bytes) -> None:
         """Look at the spans of one kept trace request."""
+        if not self._rules:
+            return
         now = self._clock()
         for call in calls(request):
             for rule, condition in self._rules:
@@ -143,7 +152,9 @@ class SpanRules:
             if len(self._seen) > limits.MAX_REMEMBERED_SPANS:
                 self._seen.popitem(last=False)
             labels = make_labels({label: call.get(short)[: limits.MAX_LABEL_CHARS] for label, short in _LABELS})
-            hits = self._hits[name]
+            hits = self._hits.get(name)
+            if hits is None:
+                return  # its rule has gone
             if labels not in hits and len(hits) >= limits.MAX_SPAN_ALERTS:
                 self.dropped += 1
                 return
@@ -164,7 +175,7 @@ class SpanRules:
             since = at_ms / 1000 - rule.keep_seconds
             with self._lock:
                 hits = self._hits[rule.name] = {
-                    labels: hit for labels, hit in self._hits[rule.name].items() if hit.at > since
+                    labels: hit for labels, hit in self._hits.get(rule.name, {}).items() if hit.at > since
                 }
                 return [
                     Found(

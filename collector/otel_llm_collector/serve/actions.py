@@ -1,4 +1,4 @@
-"""What changes something at the admin port: reload the rules, silence alerts.
+"""What changes something at the admin port: reload what alerting is made of, silence alerts.
 
 With `server.token` these ask for it as a bearer token. Without one they answer programs on this machine only, and no
 browser: a request that carries an `Origin` comes from some page.
@@ -32,12 +32,12 @@ class Silencing(Protocol):
 
 
 class Actions:
-    """The routes; `reload` reads the rules anew and returns what is wrong with them, nothing when they were taken."""
+    """The routes; `reload` reads the configuration anew and returns what is wrong with it, and what needs a restart."""
 
     def __init__(
         self,
         token: SecretStr | None,
-        reload: Callable[[], Sequence[str]],
+        reload: Callable[[], tuple[Sequence[str], Sequence[str]]],
         silences: Silencing,
         clock: Callable[[], float],
     ) -> None:
@@ -70,10 +70,10 @@ class Actions:
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
-        problems = await run_in_threadpool(self._reload)
+        problems, restart = await run_in_threadpool(self._reload)
         if problems:
-            return _error(400, "the rules are as before: " + "\n".join(problems))
-        return JSONResponse({"status": "success"})
+            return _error(400, "everything is as before: " + "\n".join(problems))
+        return JSONResponse({"status": "success", "needs_restart": restart})
 
     async def _get_silences(self, request: Request) -> Response:
         return self._refusal(request) or JSONResponse(self._silences.shown(self._clock()))

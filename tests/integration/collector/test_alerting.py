@@ -257,6 +257,111 @@ def test_sighup_reloads_the_rules(tmp_path: Path) -> None:
     asyncio.run(_hangup(tmp_path))
 
 
+RELOADED = """
+receivers: {otlp: {grpc: null, http: {endpoint: "127.0.0.1:0"}}}
+server: {endpoint: "127.0.0.1:0"}
+alerts:
+  path: FOLDER/alerts
+  evaluation_seconds: 0.3
+  deadman: true
+  spans:
+    - {name: Dear, when: cost > 1}
+    # more spans
+  notify:
+    old: {type: apprise, urls: ["json://OLD/"], wait_seconds: 0, interval_seconds: 0, group_by: [alertname]}
+    # more people
+budgets:
+  all: {amount: 400, period: month, by: [service], thresholds: [0.5], forecast: false}
+"""
+
+
+async def _reload_all(engine: Any, folder: Path) -> None:
+    async with hook() as old, hook() as new, httpx2.AsyncClient(trust_env=False) as client:
+        text = [RELOADED.replace("FOLDER", str(folder)).replace("OLD", old.address)]
+
+        def read() -> config.Config:
+            return config.parse(text[0], {}, source="test", folder=folder)
+
+        app = App(read(), engine, read)
+        await app.start()
+        try:
+            url = f"http://{app.admin.address}"
+
+            async def spend(number: int) -> None:
+                address = f"http://{app.receivers['OTLP/HTTP'].address}/v1/traces"
+                headers = {"content-type": "application/x-protobuf"}
+                assert (await client.post(address, content=spans(number), headers=headers)).status_code == 200
+
+            async def since() -> dict[str, str]:
+                alerts = (await client.get(f"{url}/api/v1/alerts")).json()["data"]["alerts"]
+                return {one["labels"]["alertname"]: one["activeAt"] for one in alerts}
+
+            await spend(1)
+            await until(lambda: _said(old, "Dear"))
+            await until(lambda: _said(old, "Watchdog"))
+            before, told = await since(), len(old.posted)
+            assert before.keys() == {"Dear", "Watchdog"}
+
+            # Wrong in several places: refused whole, and all of it is said.
+            good = text[0]
+            text[0] = (
+                good.replace("cost > 1", "cots > 1")
+                .replace("amount: 400", "amount: -1")
+                .replace("json://", "nothing://")
+            )
+            refused = await client.post(f"{url}/-/reload")
+            assert refused.status_code == 400
+            for path in ("alerts.spans.0.when", "budgets.all.amount", "alerts.notify.old.urls"):
+                assert path in refused.json()["error"]
+            assert await since() == before
+
+            # Another rule about spans, another person, another amount, and what a reload does not take.
+            text[0] = (
+                good.replace("# more spans", "- {name: Long, when: input_tokens > 5}")
+                .replace(
+                    "# more people",
+                    f'new: {{type: apprise, urls: ["json://{new.address}/"], wait_seconds: 0, interval_seconds: 1}}',
+                )
+                .replace("amount: 400", "amount: 4")
+                .replace("interval_seconds: 0", "interval_seconds: 1")
+                .replace("deadman: true", "deadman: false")
+                + "log: {kind: memory, max_bytes: 99999999}\nexporters: {far: {type: debug}}\n"
+            )
+            taken = await client.post(f"{url}/-/reload")
+            assert taken.json() == {"status": "success", "needs_restart": ["exporters.far", "log.max_bytes"]}
+            await spend(2)
+            await until(lambda: _said(new, "Long"))
+            await until(lambda: _said(new, "BudgetThreshold"))  # half of the new amount was spent before
+            await until(lambda: _said(old, "[RESOLVED] Watchdog"))
+            after = await since()
+            assert after["Dear"] == before["Dear"]
+            assert after.keys() == {"Dear", "Long", "BudgetThreshold"}
+            assert not [one for one in old.posted[told:] if one["title"].startswith("[FIRING:1] Dear")]
+
+            # The old person goes.
+            text[0] = "\n".join(line for line in text[0].splitlines() if "    old:" not in line)
+            assert (await client.post(f"{url}/-/reload")).status_code == 200
+            await asyncio.sleep(0.5)
+            told = len(old.posted)
+            text[0] = text[0].replace("- {name: Long, when: input_tokens > 5}", "")
+            assert (await client.post(f"{url}/-/reload")).status_code == 200
+            await until(lambda: _said(new, "[RESOLVED] Long"))
+            assert len(old.posted) == told
+            shown = (await client.get(f"{url}/config")).json()
+            assert list(shown["alerts"]["notify"]) == ["new"]
+        finally:
+            await app.shutdown()
+
+
+async def _said(people: Hook, what: str) -> bool:
+    return any(what in one["title"] for one in people.posted)
+
+
+def test_a_reload_takes_all_of_alerting(engine: Any, tmp_path: Path) -> None:
+    """People, span rules and budgets change without a restart, what did not change goes on; the rest is named."""
+    asyncio.run(_reload_all(engine, tmp_path))
+
+
 async def _token(running: Any) -> None:
     async with httpx2.AsyncClient(trust_env=False) as client, running("") as open_app:
         url = f"http://{open_app.admin.address}"
