@@ -23,6 +23,7 @@ from otel_llm_collector.deliver.otlp_http import OtlpHttp, OtlpHttpSettings
 from otel_llm_collector.deliver.phoenix import Phoenix, PhoenixSettings
 from otel_llm_collector.deliver.prometheus_remote_write import PrometheusRemoteWrite, PrometheusRemoteWriteSettings
 from otel_llm_collector.deliver.wandb import Wandb, WandbSettings
+from otel_llm_collector.deliver.wandb_runs import WandbRuns, WandbRunsSettings
 from otel_llm_collector.errors import StartError
 from otel_llm_collector.log.disk import DiskHistory, DiskLog, DiskLogConfig
 from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
@@ -62,6 +63,7 @@ EXPORTERS: dict[str, Exporter] = {
     "phoenix": Exporter(PhoenixSettings, Phoenix),
     "prometheus_remote_write": Exporter(PrometheusRemoteWriteSettings, PrometheusRemoteWrite),
     "wandb": Exporter(WandbSettings, Wandb),
+    "wandb_runs": Exporter(WandbRunsSettings, WandbRuns),
 }
 
 

@@ -173,6 +173,12 @@ FILES = 10
 COMET_ARCHIVE_BYTES = 10 * MIB
 # block: with more archives in its folder the destination `comet` writes nothing until some are removed
 COMET_FOLDER_BYTES = 1024 * MIB
+# block: with more in its folder the destination `wandb_runs` writes nothing until some runs are removed
+WANDB_FOLDER_BYTES = 1024 * MIB
+# read again: runs whose file the destination `wandb_runs` knows by heart; the oldest leave first
+MAX_OPEN_RUNS = 100
+# write again: points of a run that `wandb_runs` does not write twice; the oldest leave first
+MAX_REMEMBERED_POINTS = 100_000
 # flush: with more calls and points in open intervals all of them are told early
 MAX_COMET_ROWS = 200_000
 # count again: intervals that the destination `comet` knows to have told; for older ones points come twice

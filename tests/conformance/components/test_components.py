@@ -28,6 +28,7 @@ REQUIRED: dict[str, dict[str, str]] = {
     "phoenix": {"endpoint": "http://127.0.0.1:9"},
     "prometheus_remote_write": {"endpoint": "http://127.0.0.1:9/api/v1/write"},
     "wandb": {"api_key": "k", "entity": "e", "project": "p"},
+    "wandb_runs": {"path": "."},
 }
 
 
