@@ -160,7 +160,7 @@ class DestinationSettings(BaseModel):
         Backends like to repeat the credentials that they refuse.
         """
         text = answer.decode("utf-8", errors="replace") if isinstance(answer, bytes) else answer
-        text = " ".join(Mask(secrets_in(self))(text).split())
+        text = " ".join(Mask(secrets_in(self))(text).split()) if text else ""
         return text if len(text) <= _MAX_SAID_CHARS else text[: _MAX_SAID_CHARS - 1] + "…"
 
 
