@@ -136,6 +136,7 @@ def _moment(text: str) -> float:
 
 def _replay(options: argparse.Namespace) -> int:
     from otel_llm_collector import config, replay  # noqa: PLC0415 - see _run
+    from otel_llm_collector.contract import Range  # noqa: PLC0415 - see _run
 
     mask = _masked_output()
     logging.basicConfig(level="WARNING", format="%(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
@@ -153,8 +154,8 @@ def _replay(options: argparse.Namespace) -> int:
             print(f"otel-llm-collector replay: --dead-letters: cannot be read: {error}", file=sys.stderr)
             return FAILED
     else:
-        end = replay.Range().end if options.to_offset is None else options.to_offset
-        part = replay.Range(options.from_offset or 0, options.from_time, end, options.to_time)
+        end = Range().end if options.to_offset is None else options.to_offset
+        part = Range(options.from_offset or 0, options.from_time, end, options.to_time)
         result = replay.from_log(settings, options.exporter, part)
     counts = ", ".join(f"{count} {word}" for word, count in sorted(result.items.items(), reverse=True) if count)
     print(f"replayed to {options.exporter}: {counts or 'nothing'}")

@@ -26,7 +26,8 @@ from otel_llm_collector.deliver.wandb import Wandb, WandbSettings
 from otel_llm_collector.deliver.wandb_runs import WandbRuns, WandbRunsSettings
 from otel_llm_collector.errors import StartError
 from otel_llm_collector.log.disk import DiskHistory, DiskLog, DiskLogConfig
-from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
+from otel_llm_collector.log.kafka import KafkaLog, kafka_history
+from otel_llm_collector.log.kafka_settings import KafkaLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 from otel_llm_collector.processing import GROUP, Processor
 
@@ -95,7 +96,7 @@ def notifiers() -> dict[str, NotifierKind]:
 LOGS: dict[str, LogKind] = {
     "memory": LogKind(MemoryLogConfig, MemoryLog),
     "disk": LogKind(DiskLogConfig, DiskLog, DiskHistory),
-    "kafka": LogKind(KafkaLogConfig, KafkaLog),
+    "kafka": LogKind(KafkaLogConfig, KafkaLog, kafka_history),
 }
 
 # type -> what loads it; filled by `processors` from the installed packages

@@ -12,7 +12,7 @@ Ownership: payloads are immutable `bytes`; whoever holds one may keep it, nobody
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -170,15 +170,23 @@ class Log(Protocol):
     def standing(self, reader: str) -> Standing: ...
 
 
-class History(Protocol):
-    """What a log holds, for reading beside whoever writes it; blocking. `bounds` and `offset_at` look at what is there.
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which part of a log: from an offset or a time (seconds since the epoch), up to another; ends excluded."""
 
-    `read` returns some records from `start` on, and the offset up to which it looked.
+    first: int = 0
+    since: float | None = None
+    end: int = 1 << 62
+    until: float | None = None
+
+
+class History(Protocol):
+    """What a log holds, for reading beside whoever writes it; blocking.
+
+    `records` gives those of a part of it, some at a time, up to where the log ends when it is called.
     """
 
-    def bounds(self) -> tuple[int, int]: ...
-    def offset_at(self, seconds: float) -> int: ...
-    def read(self, start: int, end: int) -> tuple[list[Record], int]: ...
+    def records(self, part: Range) -> Iterator[list[Record]]: ...
     def fetch(self, offsets: Sequence[int]) -> list[Record]: ...
     def close(self) -> None: ...
 

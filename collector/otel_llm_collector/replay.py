@@ -18,23 +18,11 @@ from prometheus_client import CollectorRegistry
 
 from otel_llm_collector.components import EXPORTERS, LOGS
 from otel_llm_collector.config import Config
-from otel_llm_collector.contract import History, Record, Signal, Standing
+from otel_llm_collector.contract import History, Range, Record, Signal, Standing
 from otel_llm_collector.deliver.books import Books
 from otel_llm_collector.deliver.dead_letters import read
 from otel_llm_collector.deliver.reader import Reader
 from otel_llm_collector.errors import ConfigError, Problem
-
-_FAR = 1 << 62
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Which part of a log: from an offset or a time (seconds since the epoch), up to another; ends excluded."""
-
-    first: int = 0
-    since: float | None = None
-    end: int = _FAR
-    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +42,7 @@ def from_log(config: Config, exporter: str, part: Range) -> Result:
     settings = _settings(config, exporter)
     kind = LOGS[config.log.kind]  # type: ignore[attr-defined]
     if kind.history is None:
-        right = "replay from dead letters, or set log.kind to disk"
+        right = "replay from dead letters, or set log.kind to disk or kafka"
         problem = Problem("log.kind", "keeps nothing that could be replayed", config.log.kind, right)  # type: ignore[attr-defined]
         raise ConfigError("replay", [problem])
     history = kind.history(config.log)
@@ -117,11 +105,8 @@ class _Past:
 
     def __init__(self, history: History, part: Range) -> None:
         self._history = history
-        self._part = part
-        first, self._end = history.bounds()
-        since = part.since
-        self._position = max(first, part.first if since is None else history.offset_at(since))
-        self._end = min(self._end, part.end, self._end if part.until is None else history.offset_at(part.until))
+        self._records = history.records(part)
+        self._position = 0
 
     async def start(self) -> None:
         """Nothing to start."""
@@ -138,9 +123,9 @@ class _Past:
 
     async def read(self, reader: str) -> AsyncIterator[Record]:
         """The records in order."""
-        while self._position < self._end:
-            records, self._position = await asyncio.to_thread(self._history.read, self._position, self._end)
+        while (records := await asyncio.to_thread(next, self._records, None)) is not None:
             for record in records:
+                self._position = record.offset + 1
                 yield record
 
     async def fetch(self, offsets: Sequence[int]) -> list[Record]:
@@ -160,17 +145,17 @@ class _Past:
 
     def standing(self, reader: str) -> Standing:
         """How far it is."""
-        return Standing(self._position, self._end, 0)
+        return Standing(self._position, self._position, 0)
 
 
 class _Letters(_Past):
     """Dead letters as a log."""
 
     def __init__(self, records: Iterator[Record]) -> None:
-        self._records = records
-        self._position = self._end = 0
+        self._letters = records
+        self._position = 0
 
     async def read(self, reader: str) -> AsyncIterator[Record]:
         """The letters in order."""
-        for record in self._records:
+        for record in self._letters:
             yield record

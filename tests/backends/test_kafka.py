@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from otel_llm_collector.contract import Signal
-from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
+from otel_llm_collector.log.kafka import KafkaLog
+from otel_llm_collector.log.kafka_settings import KafkaLogConfig
 from otel_llm_collector.testing import HttpSink
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

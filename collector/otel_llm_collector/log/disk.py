@@ -14,7 +14,7 @@ import math
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
 from otel_llm_collector.config_types import ConfigPath
-from otel_llm_collector.contract import Record, Signal, Standing
+from otel_llm_collector.contract import Range, Record, Signal, Standing
 from otel_llm_collector.errors import Retryable
 from otel_llm_collector.log.disk_file import LogFile, is_broken
 from otel_llm_collector.log.disk_index import SIGNALS, Block, Index
@@ -70,17 +70,14 @@ class DiskHistory:
         self._file = LogFile(config.path)
         self._file.open_to_read()
 
-    def bounds(self) -> tuple[int, int]:
-        """The oldest offset kept and the one after the newest."""
-        return self._file.bounds()
-
-    def offset_at(self, seconds: float) -> int:
-        """The first offset appended at that time (seconds since the epoch) or later."""
-        return self._file.offset_at(seconds)
-
-    def read(self, start: int, end: int) -> tuple[list[Record], int]:
-        """Some records from `start` on, and the offset up to which they were looked for."""
-        return self._file.read(start, min(end, start + _READ_RECORDS), _READ_BYTES)
+    def records(self, part: Range) -> Iterator[list[Record]]:
+        """The records of that part, some at a time."""
+        first, last = self._file.bounds()
+        position = max(first, part.first if part.since is None else self._file.offset_at(part.since))
+        end = min(last, part.end if part.until is None else self._file.offset_at(part.until))
+        while position < end:
+            found, position = self._file.read(position, min(end, position + _READ_RECORDS), _READ_BYTES)
+            yield found
 
     def fetch(self, offsets: Sequence[int]) -> list[Record]:
         """These records, as far as they are there."""

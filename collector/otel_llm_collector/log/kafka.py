@@ -14,56 +14,28 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from typing import TYPE_CHECKING, Any
 
 from otel_llm_collector import limits
-from otel_llm_collector.contract import Record, Signal, Standing
+from otel_llm_collector.contract import History, Record, Signal, Standing
 from otel_llm_collector.errors import Retryable, StartError
 from otel_llm_collector.log.kafka_messages import Message, messages
+from otel_llm_collector.log.kafka_settings import (
+    KafkaLogConfig,
+    consumer_properties,
+    own_properties,
+    producer_properties,
+    shared_properties,
+)
 
 if TYPE_CHECKING:
+    from otel_llm_collector.log.kafka_history import Fetcher
     from otel_llm_collector.log.kafka_reader import KafkaReader
 
 logger = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 0.05
-
-
-class TopicsConfig(BaseModel):
-    """The topic of each signal."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    traces: str = Field("otlp_spans", min_length=1, description="Topic of requests of spans.")
-    metrics: str = Field("otlp_metrics", min_length=1, description="Topic of requests of metrics.")
-    logs: str = Field("otlp_logs", min_length=1, description="Topic of requests of log records.")
-    partitions: int = Field(4, ge=1, le=65535, description="Partitions of a topic that is made because it is missing.")
-    replication: int = Field(1, ge=1, description="Replicas of a topic that is made because it is missing.")
-
-
-class KafkaLogConfig(BaseModel):
-    """Requests are kept in Kafka, shared by any number of collectors."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["kafka"] = Field("kafka", description="kafka")
-    brokers: list[str] = Field(min_length=1, description="Brokers to begin with, host:port each.")
-    topics: TopicsConfig = Field(default_factory=TopicsConfig, description="The topic of each signal.")
-    group: str = Field(
-        "otel-llm", min_length=1, description="Consumer groups are called so, a dash and the destination's name."
-    )
-    begin: Literal["now", "earliest"] = Field(
-        "now", description="Where a destination begins that has no group yet: at what comes now, or at the oldest."
-    )
-    max_message_bytes: int = Field(
-        limits.KAFKA_MESSAGE_BYTES, ge=1024, description="Larger requests are split; not above what the topics allow."
-    )
-    client: dict[str, SecretStr] = Field(
-        default_factory=dict,
-        description="Further properties of librdkafka, TLS and SASL among them, values kept secret.",
-    )
+_MISSING = "log.kind: kafka needs a package that is not installed; pip install 'otel-llm[kafka]'"
 
 
 class KafkaLog:
@@ -75,11 +47,11 @@ class KafkaLog:
     def __init__(self, config: KafkaLogConfig, readers: Iterable[str]) -> None:
         self._config = config
         self._names = list(readers)
-        self._topics = {signal: getattr(config.topics, signal.value) for signal in Signal}
+        self._topics = config.topics.by_signal()
         self._signals = {topic: signal for signal, topic in self._topics.items()}
         self._producer: Any = None
         self._readers: dict[str, KafkaReader] = {}
-        self._fetcher: Any = None
+        self._fetcher: Fetcher | None = None
         self._fetching = asyncio.Lock()
         self._sealed = False
         self._stopping = threading.Event()
@@ -92,13 +64,12 @@ class KafkaLog:
 
             from otel_llm_collector.log.kafka_reader import KafkaReader  # noqa: PLC0415 - needs it as well
         except ImportError as error:
-            msg = "log.kind: kafka needs a package that is not installed; pip install 'otel-llm[kafka]'"
-            raise StartError(msg) from error
+            raise StartError(_MISSING) from error
         try:
-            self._producer = kafka.Producer(self._producer_properties())
+            self._producer = kafka.Producer(producer_properties(self._config))
             await asyncio.to_thread(self._prepare, kafka)
             self._readers = {
-                name: KafkaReader(name, self._consumer_properties(name), self._signals) for name in self._names
+                name: KafkaReader(name, consumer_properties(self._config, name), self._signals) for name in self._names
             }
         except kafka.KafkaException as error:
             brokers = ", ".join(self._config.brokers)
@@ -153,7 +124,11 @@ class KafkaLog:
     async def fetch(self, offsets: Sequence[int]) -> list[Record]:
         """These records again, as far as Kafka still has them."""
         async with self._fetching:
-            return await asyncio.to_thread(self._fetch, list(offsets))
+            if self._fetcher is None:
+                from otel_llm_collector.log.kafka_history import Fetcher  # noqa: PLC0415 - needs an extra
+
+                self._fetcher = Fetcher(self._config)
+            return await asyncio.to_thread(self._fetcher.fetch, list(offsets))
 
     def take_lost(self, reader: str) -> dict[Signal, int]:
         """Messages that Kafka deleted before `reader` had read them, since this was last asked."""
@@ -169,50 +144,6 @@ class KafkaLog:
         found = self._readers.get(reader)
         return found.standing() if found else Standing(0, 0, 0)
 
-    # properties of librdkafka
-
-    def _shared_properties(self) -> dict[str, Any]:
-        properties: dict[str, Any] = {
-            "bootstrap.servers": ",".join(self._config.brokers),
-            "client.id": "otel-llm-collector",
-            "allow.auto.create.topics": True,
-            "log_level": 3,
-            "logger": logger,
-        }
-        return properties
-
-    def _own_properties(self) -> dict[str, str]:
-        return {name: value.get_secret_value() for name, value in self._config.client.items()}
-
-    def _producer_properties(self) -> dict[str, Any]:
-        return {
-            **self._shared_properties(),
-            "acks": "all",
-            "enable.idempotence": True,
-            "linger.ms": 5,
-            "compression.type": "zstd",
-            "partitioner": "fnv1a_random",  # of keys as otelcol's exporter does it
-            "message.max.bytes": self._config.max_message_bytes + 64 * 1024,
-            "message.timeout.ms": int(limits.KAFKA_SECONDS * 1000),
-            **self._own_properties(),
-        }
-
-    def _consumer_properties(self, name: str) -> dict[str, Any]:
-        return {
-            **self._shared_properties(),
-            "group.id": f"{self._config.group}-{name}",
-            "auto.offset.reset": "earliest",  # of partitions that appear later, and where what was next is deleted
-            "enable.auto.commit": True,
-            "auto.commit.interval.ms": 1000,
-            "enable.auto.offset.store": False,  # only what is done is stored
-            "partition.assignment.strategy": "range",  # each member gets its share of each signal
-            "session.timeout.ms": 10_000,
-            "heartbeat.interval.ms": 1_000,
-            "queued.max.messages.kbytes": 16 * 1024,
-            "fetch.message.max.bytes": 1024 * 1024,
-            **self._own_properties(),
-        }
-
     # blocking work, in threads
 
     def _prepare(self, kafka: Any) -> None:
@@ -220,7 +151,7 @@ class KafkaLog:
         if self._config.begin == "earliest":
             return
         for name in self._names:
-            consumer = kafka.Consumer(self._consumer_properties(name))
+            consumer = kafka.Consumer(consumer_properties(self._config, name))
             try:
                 _begin_now(kafka, consumer, places)
             finally:
@@ -232,7 +163,7 @@ class KafkaLog:
         if found.error is not None:
             from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # noqa: PLC0415 - an extra
 
-            admin = AdminClient({**self._shared_properties(), **self._own_properties()})
+            admin = AdminClient({**shared_properties(self._config), **own_properties(self._config)})
             new = NewTopic(topic, self._config.topics.partitions, self._config.topics.replication)
             for future in admin.create_topics([new], operation_timeout=limits.KAFKA_SECONDS).values():
                 try:
@@ -278,21 +209,14 @@ class KafkaLog:
         while not self._stopping.is_set():
             self._producer.poll(0.1)
 
-    def _fetch(self, offsets: list[int]) -> list[Record]:
-        import confluent_kafka as kafka  # noqa: PLC0415 - an extra
 
-        from otel_llm_collector.log.kafka_reader import decode, record  # noqa: PLC0415 - needs an extra
-
-        if self._fetcher is None:
-            properties = {**self._consumer_properties("fetch"), "enable.auto.commit": False, "fetch.wait.max.ms": 10}
-            self._fetcher = kafka.Consumer(properties)
-        wanted: dict[tuple[str, int], set[int]] = {}
-        for offset in offsets:
-            signal, partition, position = decode(offset)
-            wanted.setdefault((self._topics[signal], partition), set()).add(position)
-        found = [record(one, self._signals) for one in _read_at(kafka, self._fetcher, wanted)]
-        by_offset = {one.offset: one for one in found}
-        return [by_offset[offset] for offset in offsets if offset in by_offset]
+def kafka_history(config: KafkaLogConfig) -> History:
+    """What the topics hold, for `replay`. Raises `StartError` when the extra is missing."""
+    try:
+        from otel_llm_collector.log.kafka_history import KafkaHistory  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise StartError(_MISSING) from error
+    return KafkaHistory(config)
 
 
 def _begin_now(kafka: Any, consumer: Any, places: Sequence[Any]) -> None:
@@ -319,26 +243,3 @@ def _begin_now(kafka: Any, consumer: Any, places: Sequence[Any]) -> None:
             consumer.commit(offsets=ends, asynchronous=False)
         except kafka.KafkaException as error:
             logger.info("log: another collector gives a new group its place: %s", error)
-
-
-def _read_at(kafka: Any, consumer: Any, wanted: dict[tuple[str, int], set[int]]) -> list[Any]:
-    """The messages at these positions; those that Kafka has deleted are missing."""
-    for place, positions in list(wanted.items()):
-        low, high = consumer.get_watermark_offsets(kafka.TopicPartition(*place), timeout=limits.KAFKA_SECONDS)
-        wanted[place] = {position for position in positions if low <= position < high}
-    found = []
-    left = {place: positions for place, positions in wanted.items() if positions}
-    consumer.assign([kafka.TopicPartition(*place, min(positions)) for place, positions in left.items()])
-    give_up = time.monotonic() + limits.KAFKA_SECONDS
-    while left and time.monotonic() < give_up:
-        for message in consumer.consume(limits.KAFKA_FETCH_MESSAGES, _WAIT_SECONDS):
-            place = (message.topic(), message.partition())
-            if message.error() is not None or place not in left:
-                continue
-            if message.offset() in left[place]:
-                found.append(message)
-            left[place] = {position for position in left[place] if position > message.offset()}
-            if not left[place]:
-                del left[place]
-    consumer.unassign()
-    return found

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otel_llm_collector import cli, limits
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.fakes import KafkaCluster
-from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
+from otel_llm_collector.log.kafka import KafkaLog
+from otel_llm_collector.log.kafka_settings import KafkaLogConfig
+from otel_llm_collector.testing import HttpSink
 
 pytestmark = pytest.mark.integration
 
@@ -22,6 +29,16 @@ def cluster() -> Iterator[Any]:
     cluster = KafkaCluster()
     yield cluster
     cluster.close()
+
+
+def span(name: str, trace: int) -> bytes:
+    """A request of one span."""
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add().spans.add(
+        name=name, trace_id=trace.to_bytes(16, "big"), span_id=b"s" * 8
+    )
+    encoded: bytes = request.SerializeToString()
+    return encoded
 
 
 @asynccontextmanager
@@ -66,3 +83,53 @@ def test_members_that_come_and_go_lose_nothing(cluster: Any) -> None:
 
     asyncio.run(run())
     assert set(done) == {f"r{n}" for n in range(350)}
+
+
+def test_part_of_the_topics_is_sent_again(cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From an offset of each partition, up to another, beside the group, whose place stays; every signal."""
+    topics = {signal.value: f"replayed-{signal}" for signal in Signal}
+    section = {"kind": "kafka", "brokers": cluster.brokers, "topics": {**topics, "partitions": 2}}
+    for topic in topics.values():
+        cluster.create_topic(topic, 2)
+
+    async def run() -> None:
+        log = KafkaLog(KafkaLogConfig.model_validate(section), ["one"])
+        await log.start()
+        kept = [await log.append(Signal.TRACES, span(f"s{n}", trace=n % 5), 1) for n in range(40)]
+        await log.append(Signal.LOGS, ExportLogsServiceRequest().SerializeToString(), 1)
+        from otel_llm_collector.log.kafka_reader import decode  # noqa: PLC0415 - needs an extra
+
+        positions = [decode(offset)[1:] for offset in kept]
+        async with HttpSink() as sink:
+            exporter = {"type": "otlp_http", "endpoint": f"http://{sink.address}"}
+            (tmp_path / "c.yaml").write_text(json.dumps({"log": section, "exporters": {"one": exporter}}))
+            for arguments, wanted in (
+                (["--from-offset", "0"], range(100)),
+                (["--from-offset", "3"], range(3, 100)),
+                (["--from-offset", "1", "--to-offset", "4"], range(1, 4)),
+                (["--from-offset", "1000"], range(0)),
+            ):
+                sink.taken.clear()
+                command = ["replay", str(tmp_path / "c.yaml"), "--exporter", "one", *arguments]
+                assert await asyncio.to_thread(cli.main, command) == 0
+                names = {one.name for taken in sink.taken if taken.signal is Signal.TRACES for one in taken.spans()}
+                assert names == {f"s{n}" for n, (_, position) in enumerate(positions) if position in wanted}
+        # the destination's own place is where it was
+        read = log.read("one")
+        assert len([await asyncio.wait_for(anext(read), 20) for _ in range(41)]) == 41
+        await log.shutdown()
+
+    asyncio.run(run())
+    assert "nothing" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_brokers_that_do_not_answer_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A replay from a Kafka that is not there ends with its option and what would be right."""
+    pytest.importorskip("confluent_kafka", reason="pip install 'otel-llm[kafka]' gives it")
+    section = {"kind": "kafka", "brokers": ["127.0.0.1:1"]}
+    exporter = {"type": "otlp_http", "endpoint": "http://127.0.0.1:1"}
+    (tmp_path / "c.yaml").write_text(json.dumps({"log": section, "exporters": {"one": exporter}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "KAFKA_SECONDS", 1.0)
+        assert cli.main(["replay", str(tmp_path / "c.yaml"), "--exporter", "one", "--from-offset", "0"]) == 1
+    assert "log.brokers: 127.0.0.1:1 cannot be read" in capsys.readouterr().err
