@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     tests.set_defaults(command=_test_rules)
 
     replay = commands.add_parser(
-        "replay", help="send to a destination again what the log on disk still holds, or its dead letters"
+        "replay", help="send to a destination again what the log still holds, or its dead letters"
     )
     replay.add_argument("file", type=Path, help="configuration in YAML")
     replay.add_argument("--exporter", required=True, help="the destination, by its name in the configuration")

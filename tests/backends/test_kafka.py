@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otel_llm_collector import cli
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.log.kafka import KafkaLog
 from otel_llm_collector.log.kafka_settings import KafkaLogConfig
@@ -158,3 +162,44 @@ def test_a_whole_collector_on_kafka(broker: str, tools: Any, tmp_path: Path) -> 
             assert sum("otel_llm.cost.total" in {one.key for one in span.attributes} for span in spans) == 20
 
     asyncio.run(run())
+
+
+def test_a_part_by_time_is_sent_again(broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`replay --from-time` and `--to-time` find their places in each partition by the brokers' own index."""
+    prefix = uuid.uuid4().hex
+
+    def request(name: str) -> bytes:
+        message = ExportTraceServiceRequest()
+        span = message.resource_spans.add().scope_spans.add().spans.add(name=name)
+        span.trace_id = uuid.uuid4().bytes  # any partition
+        encoded: bytes = message.SerializeToString()
+        return encoded
+
+    async def run() -> None:
+        marks = []
+        async with log(broker, prefix, "one") as opened:
+            for part in range(3):
+                for n in range(20):
+                    await opened.append(Signal.TRACES, request(f"{part}-{n}"), 1)
+                await asyncio.sleep(0.05)
+                marks.append(datetime.now(UTC).isoformat())
+                await asyncio.sleep(0.05)
+        topics = {signal.value: f"{prefix}-{signal}" for signal in Signal}
+        async with HttpSink() as sink:
+            section = {"kind": "kafka", "brokers": [broker], "topics": topics, "group": prefix}
+            exporter = {"type": "otlp_http", "endpoint": f"http://{sink.address}"}
+            (tmp_path / "c.yaml").write_text(json.dumps({"log": section, "exporters": {"one": exporter}}))
+            for arguments, parts in (
+                (["--from-time", marks[0]], "12"),
+                (["--from-time", marks[0], "--to-time", marks[1]], "1"),
+                (["--from-time", marks[2]], ""),
+                (["--from-offset", "0"], "012"),
+            ):
+                sink.taken.clear()
+                command = ["replay", str(tmp_path / "c.yaml"), "--exporter", "one", *arguments]
+                assert await asyncio.to_thread(cli.main, command) == 0
+                names = [one.name for taken in sink.taken for one in taken.spans()]
+                assert sorted(names) == sorted(f"{part}-{n}" for part in parts for n in range(20))
+
+    asyncio.run(run())
+    assert "replayed to one: 40 sent" in capsys.readouterr().out
