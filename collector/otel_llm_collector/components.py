@@ -26,8 +26,7 @@ from otel_llm_collector.deliver.wandb import Wandb, WandbSettings
 from otel_llm_collector.deliver.wandb_runs import WandbRuns, WandbRunsSettings
 from otel_llm_collector.errors import StartError
 from otel_llm_collector.log.disk import DiskHistory, DiskLog, DiskLogConfig
-from otel_llm_collector.log.kafka import KafkaLog, kafka_history
-from otel_llm_collector.log.kafka_settings import KafkaLogConfig
+from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig, kafka_history
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 from otel_llm_collector.processing import GROUP, Processor
 

@@ -14,14 +14,15 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import History, Record, Signal, Standing
 from otel_llm_collector.errors import Retryable, StartError
 from otel_llm_collector.log.kafka_messages import Message, messages
-from otel_llm_collector.log.kafka_settings import (
-    KafkaLogConfig,
+from otel_llm_collector.log.kafka_properties import (
     consumer_properties,
     own_properties,
     producer_properties,
@@ -36,6 +37,45 @@ logger = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 0.05
 _MISSING = "log.kind: kafka needs a package that is not installed; pip install 'otel-llm[kafka]'"
+
+
+class TopicsConfig(BaseModel):
+    """The topic of each signal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    traces: str = Field("otlp_spans", min_length=1, description="Topic of requests of spans.")
+    metrics: str = Field("otlp_metrics", min_length=1, description="Topic of requests of metrics.")
+    logs: str = Field("otlp_logs", min_length=1, description="Topic of requests of log records.")
+    partitions: int = Field(4, ge=1, le=65535, description="Partitions of a topic that is made because it is missing.")
+    replication: int = Field(1, ge=1, description="Replicas of a topic that is made because it is missing.")
+
+    def by_signal(self) -> dict[Signal, str]:
+        """The topic of each signal."""
+        return {signal: getattr(self, signal.value) for signal in Signal}
+
+
+class KafkaLogConfig(BaseModel):
+    """Requests are kept in Kafka, shared by any number of collectors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["kafka"] = Field("kafka", description="kafka")
+    brokers: list[str] = Field(min_length=1, description="Brokers to begin with, host:port each.")
+    topics: TopicsConfig = Field(default_factory=TopicsConfig, description="The topic of each signal.")
+    group: str = Field(
+        "otel-llm", min_length=1, description="Consumer groups are called so, a dash and the destination's name."
+    )
+    begin: Literal["now", "earliest"] = Field(
+        "now", description="Where a destination begins that has no group yet: at what comes now, or at the oldest."
+    )
+    max_message_bytes: int = Field(
+        limits.KAFKA_MESSAGE_BYTES, ge=1024, description="Larger requests are split; not above what the topics allow."
+    )
+    client: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Further properties of librdkafka, TLS and SASL among them, values kept secret.",
+    )
 
 
 class KafkaLog:

@@ -15,8 +15,9 @@ import confluent_kafka as kafka
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Range, Record
 from otel_llm_collector.errors import StartError
+from otel_llm_collector.log.kafka import KafkaLogConfig
+from otel_llm_collector.log.kafka_properties import consumer_properties
 from otel_llm_collector.log.kafka_reader import Place, decode, record
-from otel_llm_collector.log.kafka_settings import KafkaLogConfig, consumer_properties
 
 _WAIT_SECONDS = 0.05
 _MILLI = 1000

@@ -13,8 +13,7 @@ import pytest
 from otel_llm_collector.contract import Record, Signal
 from otel_llm_collector.fakes import KafkaCluster
 from otel_llm_collector.log.disk import DiskLog, DiskLogConfig
-from otel_llm_collector.log.kafka import KafkaLog
-from otel_llm_collector.log.kafka_settings import KafkaLogConfig
+from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
 from otel_llm_collector.log.memory import MemoryLog, MemoryLogConfig
 
 

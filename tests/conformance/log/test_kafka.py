@@ -13,10 +13,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.errors import Retryable, StartError, TooLarge
-from otel_llm_collector.log.kafka import KafkaLog
+from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
 from otel_llm_collector.log.kafka_messages import count, messages
 from otel_llm_collector.log.kafka_reader import decode
-from otel_llm_collector.log.kafka_settings import KafkaLogConfig
 
 kafka_client = pytest.importorskip("confluent_kafka", reason="pip install 'otel-llm[kafka]' gives it")
 

@@ -15,8 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otel_llm_collector import cli, limits
 from otel_llm_collector.contract import Signal
 from otel_llm_collector.fakes import KafkaCluster
-from otel_llm_collector.log.kafka import KafkaLog
-from otel_llm_collector.log.kafka_settings import KafkaLogConfig
+from otel_llm_collector.log.kafka import KafkaLog, KafkaLogConfig
 from otel_llm_collector.testing import HttpSink
 
 pytestmark = pytest.mark.integration
