@@ -14,6 +14,7 @@ pub mod count;
 pub mod derive;
 pub mod dialect_table;
 pub mod dialects;
+pub mod edits;
 pub mod engine;
 pub mod json;
 pub mod layers;
@@ -22,7 +23,14 @@ pub mod measure;
 pub mod memory;
 pub mod parse;
 pub mod parts;
+pub mod plain;
 pub mod prices;
+pub mod profile;
+pub mod profile_edit;
+pub mod profile_names;
+pub mod profile_root;
+pub mod profile_rules;
+pub mod profile_scan;
 pub mod refusals;
 pub mod scan;
 pub mod schema;
@@ -38,3 +46,5 @@ pub mod writer;
 
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "python")]
+mod python_profile;

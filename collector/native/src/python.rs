@@ -19,8 +19,8 @@ use crate::tables::{
     double_attribute_head, text_attribute, Boundaries, Keys, Operations, Reasons, Refusals, Slot, Tables, Written,
 };
 
-/// The form of the tables and answers that `engine/native.py` gives. It changes with either, in both places.
-const TABLES: u32 = 3;
+/// The form of what Python gives and is answered. It changes with either, here and in the collector's `rust.py`.
+const TABLES: u32 = 4;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -338,7 +338,7 @@ impl PyEngine {
 }
 
 /// Runs `work` without the interpreter's lock where that pays.
-fn detached<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -> T {
+pub fn detached<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -> T {
     if size < DETACH_BYTES {
         work()
     } else {
@@ -433,6 +433,8 @@ fn count_log_records(py: Python<'_>, request: &[u8]) -> Option<u64> {
 mod otel_llm_wire {
     #[pymodule_export]
     use super::{count_log_records, count_metric_points, PyCallMemory, PyEngine};
+    #[pymodule_export]
+    use crate::python_profile::PyProfile;
     use pyo3::prelude::*;
 
     /// Says which tables this build reads.

@@ -209,7 +209,8 @@ fn messages(mut cursor: Cursor<'_>, number: u32) -> impl Iterator<Item = Result<
     })
 }
 
-fn container<'a>(outer: &mut Cursor<'a>, index: usize, parent: Option<usize>) -> Result<(Container, Cursor<'a>)> {
+/// The next field's content, in which others stand.
+pub fn container<'a>(outer: &mut Cursor<'a>, index: usize, parent: Option<usize>) -> Result<(Container, Cursor<'a>)> {
     let length_at = outer.at;
     let inner = outer.message()?;
     Ok((Container::new(length_at, inner.at, inner.end(), parent.unwrap_or(index)), inner))

@@ -19,6 +19,12 @@ impl Container {
         Container { length_at, body_at, end, parent, growth: 0, is_touched: false }
     }
 
+    /// What stands in it becomes longer by so much.
+    pub fn grow(&mut self, growth: isize) {
+        self.growth += growth;
+        self.is_touched = true;
+    }
+
     fn new_length(&self) -> usize {
         (self.end - self.body_at).wrapping_add_signed(self.growth)
     }
@@ -26,10 +32,23 @@ impl Container {
 
 /// `from..to` of the request is replaced by `insert` of the added bytes.
 #[derive(Clone, Copy, Debug)]
-struct Splice {
-    from: usize,
-    to: usize,
-    insert: (usize, usize),
+pub struct Splice {
+    pub from: usize,
+    pub to: usize,
+    pub insert: (usize, usize),
+}
+
+impl Splice {
+    /// The length that stands at `from..to` becomes `length`, which is put behind `added`.
+    pub fn length(from: usize, to: usize, length: usize, added: &mut Vec<u8>) -> Self {
+        let start = added.len();
+        push_varint(added, length as u64);
+        Splice { from, to, insert: (start, added.len()) }
+    }
+
+    pub fn growth(&self) -> isize {
+        (self.insert.1 - self.insert.0).cast_signed() - (self.to - self.from).cast_signed()
+    }
 }
 
 /// The edits of one request, in the order of their places.
@@ -56,19 +75,10 @@ impl Plan {
         for edit in edits {
             let new_length = edit.new_length(removed);
             let old_size = edit.end - edit.length_at;
-            let container = &mut containers[edit.scope];
-            container.growth += (new_length + varint_size(new_length as u64)).cast_signed() - old_size.cast_signed();
-            container.is_touched = true;
+            let new_size = new_length + varint_size(new_length as u64);
+            containers[edit.scope].grow(new_size.cast_signed() - old_size.cast_signed());
         }
-        for index in (0..containers.len()).rev() {
-            let one = containers[index];
-            if one.is_touched && one.parent != index {
-                let new_size = one.new_length() + varint_size(one.new_length() as u64);
-                let parent = &mut containers[one.parent];
-                parent.growth += new_size.cast_signed() - (one.end - one.length_at).cast_signed();
-                parent.is_touched = true;
-            }
-        }
+        grow_parents(containers);
         let mut edits = edits.iter().peekable();
         for (index, container) in containers.iter().enumerate() {
             if container.is_touched {
@@ -85,10 +95,18 @@ impl Plan {
         plan
     }
 
+    /// Lays out `splices`, which are in any order; the containers around them know already how they grow.
+    pub fn of(mut splices: Vec<Splice>, mut added: Vec<u8>, containers: &mut [Container]) -> Self {
+        grow_parents(containers);
+        for one in containers.iter().filter(|one| one.is_touched) {
+            splices.push(Splice::length(one.length_at, one.body_at, one.new_length(), &mut added));
+        }
+        splices.sort_by_key(|one| one.from);
+        Plan { splices, added }
+    }
+
     fn length(&mut self, from: usize, to: usize, length: usize) {
-        let start = self.added.len();
-        push_varint(&mut self.added, length as u64);
-        self.splices.push(Splice { from, to, insert: (start, self.added.len()) });
+        self.splices.push(Splice::length(from, to, length, &mut self.added));
     }
 
     /// Bytes of the edited request.
@@ -108,6 +126,17 @@ impl Plan {
             copied = one.to;
         }
         put(target, &request[copied..]);
+    }
+}
+
+/// Adds to each container how those in it grow. A container stands behind the one around it.
+fn grow_parents(containers: &mut [Container]) {
+    for index in (0..containers.len()).rev() {
+        let one = containers[index];
+        if one.is_touched && one.parent != index {
+            let new_size = one.new_length() + varint_size(one.new_length() as u64);
+            containers[one.parent].grow(new_size.cast_signed() - (one.end - one.length_at).cast_signed());
+        }
     }
 }
 

@@ -10,9 +10,11 @@ it that every item is handed on, counted as sent, or counted as dropped.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
+from otel_llm_collector import rust
 from otel_llm_collector.contract import Destination, Parcel, Receipt, Signal
 from otel_llm_collector.deliver.aside import aside
 from otel_llm_collector.deliver.bisect import Bisector, Result, Send
@@ -22,7 +24,7 @@ from otel_llm_collector.deliver.content import without_content
 from otel_llm_collector.deliver.dead_letters import DeadLetters
 from otel_llm_collector.deliver.events import only_events
 from otel_llm_collector.deliver.filter import Filter
-from otel_llm_collector.deliver.profile import CompiledProfile
+from otel_llm_collector.deliver.profile import Executed
 from otel_llm_collector.deliver.retry import Timing, send_with_retry
 from otel_llm_collector.deliver.route import routed
 from otel_llm_collector.deliver.settings import Content, DestinationSettings, RetrySettings
@@ -59,7 +61,8 @@ def compose(
     step = _observed(name, Bisector(send, time.clock), drop)
     step = _split(step, settings.max_request_bytes, drop)
     if settings.profile is not None:
-        step = _shaped(step, settings.profile.compiled(settings.resource_attributes()))
+        wire = rust.module(os.environ)
+        step = _shaped(step, settings.profile.compiled(settings.resource_attributes(), wire))
     if settings.routes():
         step = _routed(step, settings.routes())
     if settings.log_events:
@@ -89,7 +92,7 @@ def _without_content(following: Step) -> Step:
     return step
 
 
-def _shaped(following: Step, profile: CompiledProfile) -> Step:
+def _shaped(following: Step, profile: Executed) -> Step:
     async def step(parcel: Parcel, entry: Entry) -> None:
         if parcel.signal is Signal.TRACES:
             payload = await aside(parcel.payload, lambda: profile.apply(parcel.payload))

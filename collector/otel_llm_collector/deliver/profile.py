@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from otel_llm_collector import limits
 from otel_llm_collector.any_value import plain
+from otel_llm_collector.deliver.profile_native import NativeProfile
 
 _SHIPPED = resources.files("otel_llm_semconv") / "profiles"
 _ABOUT_DIALECTS = (attr.OTEL_LLM_DIALECT_NAMES, attr.OTEL_LLM_DIALECT_CARRIED)
@@ -81,9 +82,18 @@ class Profile(BaseModel):
     arrays: Literal["keep", "json"] = Field("keep", description="Lists and maps stay, or become JSON text.")
     last: list[str] = Field(default_factory=list, description="Attributes moved behind all others, in this order.")
 
-    def compiled(self, resource: Mapping[str, str] | None = None) -> CompiledProfile:
-        """What executes this profile; `resource` is added to each resource."""
-        return CompiledProfile(self, resource or {})
+    def compiled(self, resource: Mapping[str, str] | None = None, wire: Any | None = None) -> Executed:
+        """What executes this profile; `resource` is added to each resource. `wire`: the module in Rust."""
+        reference = CompiledProfile(self, resource or {})
+        return reference if wire is None else NativeProfile(wire, self, resource or {}, reference)
+
+    def places(self) -> dict[str, str]:
+        """Where attributes go by pattern: a new name or prefix, or nothing for what goes."""
+        return {one: one for one in self.keep} | self.rename | dict.fromkeys(self.drop, "")
+
+    def other_place(self) -> str:
+        """Where those go that no pattern names."""
+        return {"keep": "*", "drop": ""}.get(self.others, self.others)
 
 
 def _load(value: object, info: ValidationInfo) -> object:
@@ -115,16 +125,22 @@ def shipped_profiles() -> list[str]:
 ProfileChoice = Annotated[Profile | None, BeforeValidator(_load, json_schema_input_type=str | None)]
 
 
+class Executed(Protocol):
+    """Executes one profile on trace requests: here, or in Rust."""
+
+    def apply(self, payload: bytes) -> bytes: ...
+
+
 class CompiledProfile:
     """Executes one profile on trace requests."""
 
     def __init__(self, profile: Profile, resource: Mapping[str, str]) -> None:
         self._profile = profile
         self._resource = dict(resource)
-        self._places = _Patterns({one: one for one in profile.keep} | profile.rename | dict.fromkeys(profile.drop, ""))
+        self._places = _Patterns(profile.places())
         self._types = _Patterns(dict(profile.types))
-        self._others = {"keep": "*", "drop": ""}.get(profile.others, profile.others)
-        self._plans: dict[str, tuple[str, str]] = {}
+        self._others = profile.other_place()
+        self._plans: dict[str, tuple[str | None, str]] = {}
         always = bool(resource) or profile.others != "keep" or profile.arrays != "keep"
         self._needles = [] if always else [name.encode() for name in _mentioned(profile)]
 
@@ -156,7 +172,7 @@ class CompiledProfile:
             if originals is not None and originals.find(key) is not None:
                 gone.append(index)
                 continue
-            if not name or key in added or (name != key and name in present):
+            if name is None or key in added or name in added or (name != key and name in present):
                 gone.append(index)
                 continue
             one = attributes[index]
@@ -175,18 +191,19 @@ class CompiledProfile:
             del attributes[index]
         for key, value in added.items():
             attributes.add(key=key).value.CopyFrom(value)
-        moved = not present.isdisjoint(self._profile.last) and self._move_last(attributes)
+        moved = bool(self._profile.last) and self._move_last(attributes)
         return moved or changed or bool(gone)
 
-    def _plan(self, key: str) -> tuple[str, str]:
-        """The name under which `key` leaves ("" when it does not) and the type that it must have."""
+    def _plan(self, key: str) -> tuple[str | None, str]:
+        """The name under which `key` leaves (None when it does not) and the type that it must have."""
         target = self._places.find(key)
         if target is None:
             target = self._others
+        name: str | None = target or None
         if target.endswith("*"):
-            prefix = self._places.prefix(key)
-            target = target[:-1] + key[len(prefix) :]
-        plan = (target, self._types.find(target) or "") if target else ("", "")
+            name = target[:-1] + key[len(self._places.prefix(key)) :]
+            name = name if name or not key else None
+        plan = (name, "" if name is None else self._types.find(name) or "")
         if len(self._plans) < limits.MAX_PROFILE_NAMES:
             self._plans[key] = plan
         return plan

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -12,11 +10,11 @@ from pathlib import Path
 from otel_llm_semconv import registry
 from otel_llm_semconv.dialects import Table, compiled, load
 
-from otel_llm_collector import limits
+from otel_llm_collector import limits, rust
 from otel_llm_collector.contract import Engine
 from otel_llm_collector.engine.calls import CallMemory
 from otel_llm_collector.engine.dialects import Normaliser
-from otel_llm_collector.engine.native import TABLES, NativeEngine, wire_memory
+from otel_llm_collector.engine.native import NativeEngine, wire_memory
 from otel_llm_collector.engine.prices import RateBook
 from otel_llm_collector.engine.pure import PureEngine
 from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
@@ -79,15 +77,12 @@ def _dialects(genai: GenAiConfig, folder: Path) -> Table:
 
 def _obstacle(processors: ProcessorsConfig, genai: GenAiConfig) -> str:
     """Why the twin in Rust does not run, or ""."""
-    if importlib.util.find_spec("otel_llm_wire") is None:
-        return "otel-llm-wire is not installed (make native builds it where cargo is)"
+    if missing := rust.missing():
+        return missing
     default = ProcessorsConfig()
     lacking = [f"processors.{one}" for one in NOT_IN_NATIVE if getattr(processors, one) != getattr(default, one)]
     if genai.metrics != "none":
         lacking.append("genai.metrics")
     if lacking:
         return f"otel-llm-wire does not know {' and '.join(lacking)} yet"
-    seen = getattr(importlib.import_module("otel_llm_wire"), "TABLES", 0)
-    if seen != TABLES:
-        return f"otel-llm-wire reads tables of form {seen}, this collector writes {TABLES}; install both of one version"
-    return ""
+    return rust.misfit()

@@ -29,10 +29,6 @@ from otel_llm_collector.engine.refusals import REFUSALS
 _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 
 
-# The form of the tables and answers below; a build that reads another form is not used.
-TABLES = 3
-
-
 class Wire(Protocol):
     """What `otel_llm_wire.Engine` can do; None means that the reference has to look at the request."""
 

@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
-from otel_llm_collector import engine
+from otel_llm_collector import engine, rust
 from otel_llm_collector.engine.native import NativeEngine
 from otel_llm_collector.engine.pure import PureEngine
 from otel_llm_collector.engine.settings import ProcessorsConfig
@@ -30,7 +30,7 @@ def test_without_the_module_the_reference_runs_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line says why it is slower; asked for by name, it does not start."""
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(rust.importlib.util, "find_spec", lambda _: None)
     with caplog.at_level(logging.INFO):
         assert isinstance(engine.load_engine({}), PureEngine)
     assert caplog.messages == [
@@ -42,7 +42,7 @@ def test_without_the_module_the_reference_runs_and_says_so(
 
 def test_what_is_not_in_rust_yet_keeps_it_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
     """A duty that only the reference knows is never skipped."""
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(rust.importlib.util, "find_spec", lambda _: object())
     for section, one in (("redaction", {}), ("content", {"max_field_bytes": 100})):
         processors = ProcessorsConfig.model_validate({section: one})
         assert isinstance(engine.load_engine({}, processors), PureEngine)

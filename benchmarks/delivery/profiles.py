@@ -1,0 +1,64 @@
+"""What a destination's profile costs: every shipped profile in Rust and in Python, on the same bytes.
+
+    python benchmarks/delivery/profiles.py
+
+The request has 512 spans of the RAG shape with 1.5 KB of content, as the engine leaves them. Figures are the best of
+many runs, in microseconds a span, and go to `profiles.json` and into `docs/performance.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import otel_llm_wire
+from otel_llm_collector.contract import Signal
+from otel_llm_collector.deliver.debug import DebugSettings
+from otel_llm_collector.deliver.profile import shipped_profiles
+from otel_llm_collector.engine import load_engine
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from machine import machine, write_between  # noqa: E402 - a folder to run, no package
+from traffic import request_of  # noqa: E402
+
+SPANS = 512
+SECONDS = 1.0  # for each figure
+
+
+def best(work: Callable[[], object]) -> float:
+    """Microseconds a span, of the shortest run."""
+    shortest, until = float("inf"), time.perf_counter() + SECONDS
+    while (began := time.perf_counter()) < until:
+        work()
+        shortest = min(shortest, time.perf_counter() - began)
+    return round(shortest / SPANS * 1e6, 3)
+
+
+def main() -> None:
+    """Measure, print, write results and table."""
+    request = load_engine({}).process(Signal.TRACES, request_of("rag", SPANS, 1500)).payload
+    copied = best(lambda: bytearray(request))
+    results = []
+    for name in shipped_profiles():
+        profile: Any = DebugSettings.model_validate({"type": "debug", "profile": name}).profile
+        native, reference = profile.compiled(wire=otel_llm_wire), profile.compiled()
+        figures = best(lambda one=native: one.apply(request)), best(lambda one=reference: one.apply(request))
+        results.append({"profile": name, "native": figures[0], "reference": figures[1]})
+        print(f"{name:9} native {figures[0]:6.3f} µs/span, Python {figures[1]:6.2f}", flush=True)
+    found = {"machine": machine(), "request_bytes": len(request), "copy": copied, "results": results}
+    (HERE / "profiles.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    lines = ["| profile | Rust, µs/span | Python, µs/span | Python : Rust |", "|---|---|---|---|"]
+    for one in results:
+        ratio = one["reference"] / one["native"]
+        lines.append(f"| `{one['profile']}` | {one['native']:.2f} | {one['reference']:.1f} | {ratio:.0f} |")
+    write_between(HERE.parents[1] / "docs" / "performance.md", "profiles", "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
