@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anthropic
-from openai_scenarios import CONTEXT, LONG_CONTEXT, QUESTION, TOOL_QUESTION, WEATHER
+from words import CONTEXT, LONG_CONTEXT, QUESTION, TOOL_QUESTION, WEATHER
 
 MODEL = "claude-sonnet-4-5"
 TOOL = {

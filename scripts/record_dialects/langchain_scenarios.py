@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
-from openai_scenarios import AGENT_QUESTION, CONTEXT, DOCUMENTS, LONG_CONTEXT, PIXEL, POPULATION, QUESTION, WEATHER_IS
+from words import AGENT_QUESTION, CONTEXT, DOCUMENTS, LONG_CONTEXT, PIXEL, POPULATION, QUESTION, WEATHER_IS
 
 
 @tool

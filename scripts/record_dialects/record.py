@@ -30,6 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import front
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -39,6 +40,7 @@ REPOSITORY = HERE.parents[1]
 DATA = REPOSITORY / "tests" / "data" / "dialects"
 MODEL_PORT = 8090  # as stored; while recording, a free one
 PROGRAM_SECONDS = 120
+LINE = 100  # characters of JSON that stand on one line
 RESOURCE_KEPT = ("service.name", "telemetry.sdk.", "telemetry.distro.")
 
 
@@ -196,9 +198,10 @@ def run(command: list[str], name: str, environment: Path, folder: Path) -> bool:
         "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "otel",
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "4096",
     }
-    with model_server() as port:
-        variables["OPENAI_BASE_URL"] = f"http://127.0.0.1:{port}/v1"
-        variables["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{port}"
+    with model_server() as url, front.serving(url) as served:
+        port = served.server_port
+        variables |= {"MODEL_URL": f"http://127.0.0.1:{port}", "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1"}
+        variables["ANTHROPIC_BASE_URL"] = variables["MODEL_URL"]
         done = subprocess.run(
             command,
             env=variables,
@@ -213,10 +216,10 @@ def run(command: list[str], name: str, environment: Path, folder: Path) -> bool:
         print(f"{name} {scenario}: ended with {done.returncode} and {len(sink.traces.resource_spans)} requests")
         print((done.stdout + done.stderr)[-3000:])
         return False
-    document = {"traces": readable(sink.traces)}
+    document: dict[str, Any] = {"answers": served.answers, "traces": readable(sink.traces)}
     if sink.logs.resource_logs:
         document["logs"] = readable(sink.logs)
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    text = printed(document) + "\n"
     text = text.replace(sys.base_prefix, "/python").replace(str(environment), "/venv").replace(str(HERE), "/scripts")
     text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{MODEL_PORT}").replace(f'"{port}"', f'"{MODEL_PORT}"')
     text = text.replace(address.removeprefix("http://"), "127.0.0.1:4318")
@@ -231,8 +234,8 @@ def run(command: list[str], name: str, environment: Path, folder: Path) -> bool:
 
 
 @contextmanager
-def model_server() -> Iterator[int]:
-    """A fresh local model and its port."""
+def model_server() -> Iterator[str]:
+    """A fresh local model and its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -245,7 +248,7 @@ def model_server() -> Iterator[int]:
                 break
             except OSError:
                 time.sleep(0.1)
-        yield port
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait()
@@ -259,6 +262,19 @@ def readable(request: Any) -> dict[str, Any]:
         level.resource.attributes.extend(kept)
     document: dict[str, Any] = MessageToDict(request)
     return hexadecimal(document)
+
+
+def printed(node: Any, indent: str = "") -> str:
+    """`node` as JSON with a line for each attribute, so that a recording is short and its changes can be read."""
+    short = json.dumps(node, ensure_ascii=False)
+    whole = isinstance(node, dict) and "key" in node  # an attribute
+    if not isinstance(node, dict | list) or whole or len(short) < LINE:
+        return short
+    inner = indent + " "
+    if isinstance(node, list):
+        return "[\n" + ",\n".join(inner + printed(one, inner) for one in node) + "\n" + indent + "]"
+    lines = [f"{inner}{json.dumps(key)}: {printed(one, inner)}" for key, one in node.items()]
+    return "{\n" + ",\n".join(lines) + "\n" + indent + "}"
 
 
 def hexadecimal(node: Any) -> Any:

@@ -199,14 +199,15 @@ class RateBook:
         when = datetime.fromtimestamp(slot * _SLOT_NS / 1e9, UTC)
         context = {"service_tier": tier} if tier else None
         reason = Unknown.UNKNOWN_PROVIDER
-        for provider_id, url in self._where(provider, host):
+        places = self._where(provider, host)
+        for name, (provider_id, url) in ((name, place) for name in _names(model) for place in places):
             nameless = provider_id is None and url is None
             try:
-                self._snapshot.find_provider(model if nameless else None, provider_id, url)
+                self._snapshot.find_provider(name if nameless else None, provider_id, url)
             except LookupError:
                 continue
             reason = Unknown.UNKNOWN_MODEL
-            found = self._calculation(model, provider_id, url, when, context)
+            found = self._calculation(name, provider_id, url, when, context)
             if found is None:
                 continue
             try:
@@ -234,6 +235,12 @@ class RateBook:
         except LookupError:
             return None
         return calculation
+
+
+def _names(model: str) -> list[str]:
+    """What a model may be called in the price list; LiteLLM puts the provider before its name: `openai/gpt-4o-mini`."""
+    _, slash, bare = model.partition("/")
+    return [model, bare] if slash and bare else [model]
 
 
 def _own_rates(own: OwnPrice, version: str) -> Rates:

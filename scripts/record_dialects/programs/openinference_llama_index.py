@@ -20,10 +20,10 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
-from openai_scenarios import AGENT_QUESTION, CONTEXT, DOCUMENTS, POPULATION, QUESTION, WEATHER_IS
 from openinference.instrumentation import using_attributes
 from openinference.instrumentation.llama_index import LlamaIndexInstrumentor
 from otlp import provider
+from words import AGENT_QUESTION, CONTEXT, DOCUMENTS, POPULATION, QUESTION, WEATHER_IS
 
 dispatcher = get_dispatcher(__name__)
 LlamaIndexInstrumentor().instrument(tracer_provider=provider())

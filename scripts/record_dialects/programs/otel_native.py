@@ -13,12 +13,12 @@ import sys
 os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "SPAN_ONLY"
 
 import openai
-from openai_scenarios import AGENT_QUESTION, DOCUMENTS, POPULATION, POPULATION_TOOL, QUESTION, WEATHER, WEATHER_IS
 from opentelemetry import trace
 from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.util.genai.handler import TelemetryHandler
 from opentelemetry.util.genai.types import RetrievalDocument
 from otlp import provider
+from words import AGENT_QUESTION, DOCUMENTS, POPULATION, POPULATION_TOOL, QUESTION, WEATHER, WEATHER_IS
 
 made = provider()
 OpenAIInstrumentor().instrument(tracer_provider=made)

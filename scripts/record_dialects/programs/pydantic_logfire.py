@@ -4,6 +4,10 @@
 # dialect = "pydantic_ai"
 # environment = "pydantic_ai"
 # scenarios = ["chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning", "agent"]
+# sets = ["session", "user"]
+# also.pydantic_logfire_v1.scenarios = ["chat", "agent"]
+# also.pydantic_logfire_v1.environment = "pydantic_ai_1"
+# also.pydantic_logfire_v1.dependencies = ["pydantic-ai-slim[openai]==1.0.18", "logfire<5", "opentelemetry-sdk==1.36.0"]
 # also.pydantic_logfire_v2.scenarios = ["chat", "agent"]
 # also.pydantic_logfire_v3.scenarios = ["chat", "agent"]
 # also.pydantic_logfire_v4.scenarios = ["chat", "agent"]
@@ -16,10 +20,10 @@ import os
 import sys
 
 import logfire  # sends to OTEL_EXPORTER_OTLP_ENDPOINT
-from openai_scenarios import AGENT_QUESTION, CONTEXT, LONG_CONTEXT, POPULATION, QUESTION, TOOL_QUESTION, WEATHER_IS
-from pydantic_ai import Agent, BinaryContent, Embedder, ImageUrl, ModelSettings
+from pydantic_ai import Agent, BinaryContent, ImageUrl, ModelSettings
 from pydantic_ai.models.instrumented import InstrumentationSettings
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings
+from words import AGENT_QUESTION, CONTEXT, LONG_CONTEXT, POPULATION, QUESTION, TOOL_QUESTION, WEATHER_IS
 
 version = os.environ["RECORDED_LIBRARY"].rpartition("_v")[2]
 logfire.configure(
@@ -28,6 +32,7 @@ logfire.configure(
     inspect_arguments=False,
     service_name="recorded",
     metrics=False,
+    scrubbing=False,  # it takes anything named session for a secret
 )
 instrument = InstrumentationSettings(version=int(version)) if version.isdigit() else InstrumentationSettings()
 Agent.instrument_all(instrument)
@@ -76,6 +81,8 @@ async def multimodal() -> None:
 
 
 async def embeddings() -> None:
+    from pydantic_ai import Embedder  # noqa: PLC0415 - earlier versions have none
+
     await Embedder("openai:text-embedding-3-small", instrument=instrument).embed_documents(
         [QUESTION, "What is a span?"], settings={"dimensions": 4}
     )
@@ -94,8 +101,6 @@ async def cached_reasoning() -> None:
         await assistant(LONG_CONTEXT, "o4-mini").run(question, model_settings=settings)
 
 
-asyncio.run(
-    {one.__name__: one for one in (chat, chat_stream, tools, agent, multimodal, embeddings, error, cached_reasoning)}[
-        sys.argv[1]
-    ]()
-)
+SCENARIOS = (chat, chat_stream, tools, agent, multimodal, embeddings, error, cached_reasoning)
+with logfire.set_baggage(session_id="session-1", user_id="user-1"):
+    asyncio.run({one.__name__: one for one in SCENARIOS}[sys.argv[1]]())

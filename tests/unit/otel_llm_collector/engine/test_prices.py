@@ -122,6 +122,15 @@ def test_unknown_is_told_apart(book: RateBook) -> None:
     assert rates.price(Usage(10, 10, cache_read=11)) is Unknown.INCONSISTENT_USAGE
 
 
+def test_a_provider_before_the_name_does_not_hide_the_model(book: RateBook) -> None:
+    """LiteLLM's `openai/gpt-4o-mini` costs what `gpt-4o-mini` costs, with and without a provider beside it."""
+    wanted = book.rates("openai", "gpt-4o-mini", NOW)
+    assert isinstance(wanted, Rates)
+    assert book.rates("openai", "openai/gpt-4o-mini", NOW) == wanted
+    assert book.rates("", "openai/gpt-4o-mini", NOW) == wanted
+    assert book.rates("openai", "openai/", NOW) is Unknown.UNKNOWN_MODEL
+
+
 def test_the_price_is_that_of_the_time_of_the_call(book: RateBook) -> None:
     """o3 became five times cheaper in June 2025; a span keeps the price of its own day."""
     then = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) * 10**9
