@@ -98,6 +98,29 @@ def inside_our_helpers(client: openai.OpenAI, collected: Collected) -> None:
     one_call(collected.take(), raw.parse().usage)
 
 
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def read_in_a_block(client: openai.OpenAI, collected: Collected) -> None:
+    """`call.stream` in a block around the client: one span with the response's tokens; raw streams, which the official
+    instrumentation does not see, are read as well; a stream that nobody reads ends with its block.
+    """
+    with otel_llm.chat(provider="openai", model=MODEL) as call:
+        chunks = list(call.stream(client.chat.completions.create(model=MODEL, messages=MESSAGES, **STREAMED)))
+    found = one_call(collected.take(), chunks[-1].usage)
+    check(found[attr.OTEL_LLM_STREAM_CHUNK_COUNT], len(chunks))
+    check(found[attr.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] > 0, right=True)
+    with otel_llm.chat(provider="openai", model=MODEL) as call:
+        raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=MESSAGES, **STREAMED)
+        chunks = list(call.stream(raw.parse()))
+    found = one_call(collected.take(), chunks[-1].usage)
+    check(found[attr.OTEL_LLM_STREAM_CHUNK_COUNT], len(chunks))
+    with otel_llm.chat(provider="openai", model=MODEL) as call:
+        call.stream(client.chat.completions.create(model=MODEL, messages=MESSAGES, **STREAMED))
+    [span] = collected.take()
+    check(span.attributes[attr.OTEL_LLM_OUTCOME], "cancelled")
+
+
 def stopped_early(client: openai.OpenAI, collected: Collected) -> None:
     """A caller's break is no error of our step, and its span ends once."""
 
@@ -166,6 +189,11 @@ async def asynchronous(base_url: str, collected: Collected) -> None:
 
         await ask()
         check(len(collected.take()), 1)
+        async with otel_llm.chat(provider="openai", model=MODEL) as call:
+            stream = await client.chat.completions.create(model=MODEL, messages=MESSAGES, **STREAMED)
+            chunks = [chunk async for chunk in call.stream(stream)]
+        found = one_call(collected.take(), chunks[-1].usage)
+        check(found[attr.OTEL_LLM_STREAM_CHUNK_COUNT], len(chunks))
         task = asyncio.create_task(ask())
         await asyncio.sleep(0.001)
         task.cancel()
@@ -182,7 +210,7 @@ def main() -> None:
         check(handle.instrumented["openai"].startswith("instrumented"), right=True)
         base_url = f"{address}/v1"
         client = openai.OpenAI(base_url=base_url, api_key="x", max_retries=0)
-        for scenario in (sync_calls, tools, inside_our_helpers, stopped_early, errors, many_at_once):
+        for scenario in (sync_calls, tools, inside_our_helpers, read_in_a_block, stopped_early, errors, many_at_once):
             scenario(client, collected)
             collected.take()
         asyncio.run(asynchronous(base_url, collected))
