@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+
+MAX_DOCUMENTS = 1000  # truncate: of more documents the first are read; how many there were is said where it is known
 
 _ID_KEYS = ("id", "id_", "doc_id", "document_id", "_id")
 _TEXT_KEYS = ("page_content", "text", "content", "body")
@@ -22,7 +25,12 @@ class Document:
 
 def read_documents(documents: Iterable[Any]) -> list[Document]:
     """Documents of LangChain (`page_content`, `metadata`), LlamaIndex (`node`, `score`), dicts, pairs or texts."""
-    return [_read(one) for one in documents]
+    return [_read(one) for one in islice(documents, MAX_DOCUMENTS)]
+
+
+def count_of(documents: Iterable[Any], read: list[Document]) -> int:
+    """How many documents there are, of which so many were read."""
+    return len(documents) if isinstance(documents, Sized) else len(read)
 
 
 def _read(document: Any) -> Document:

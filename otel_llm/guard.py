@@ -37,14 +37,17 @@ def guarded(method: Method) -> Method:
             return method(*args, **kwargs)
         except Exception as error:  # the program's own work must go on
             name = method.__qualname__
-            warn_once(f"{name} could not record what it was given: {_said(error)}", f"{name}: {type(error).__name__}")
+            warn_once(f"{name} could not record what it was given: {text_of(error)}", f"{name}: {type(error).__name__}")
             return None
 
     return call  # type: ignore[return-value]
 
 
-def _said(error: Exception) -> str:
+def text_of(value: object) -> str:
+    """`value` as a text; the name of its type when it has none."""
+    if type(value) is str:
+        return value
     try:
-        return str(error)
+        return str(value)
     except Exception:
-        return type(error).__name__
+        return type(value).__name__

@@ -5,6 +5,7 @@ Handles never raise into the program: a value that cannot be read is left out an
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, TypeVar, overload
@@ -13,7 +14,7 @@ from opentelemetry.trace import Span
 from otel_llm_semconv import attributes as attr
 
 from otel_llm.content import Mode, as_json, record
-from otel_llm.documents import Document, read_documents
+from otel_llm.documents import MAX_DOCUMENTS, Document, count_of, read_documents
 from otel_llm.guard import guarded, warn_once
 from otel_llm.responses import Response, StreamReader, read_response
 from otel_llm.streams import AsyncStream, Reading, Stream
@@ -52,7 +53,7 @@ class Handle:
 
     def is_stream(self, result: Any) -> bool:
         """Whether a function's result is still going on after it returned."""
-        return hasattr(result, "__anext__") or hasattr(result, "__next__")
+        return is_stream(result)
 
     def read(self, result: Any) -> None:
         """A decorated function returned `result`."""
@@ -98,6 +99,8 @@ class ChatHandle(Handle):
         say) ends the step at its own end. A stream that is left early has the outcome `cancelled`. Whatever else the
         provider's stream can do, what is returned can too.
         """
+        if is_mock(chunks):
+            return chunks
         if hasattr(chunks, "__aiter__"):
             steps: Any = chunks if hasattr(chunks, "__anext__") else aiter(chunks)
             self.reading = Reading()
@@ -227,7 +230,7 @@ class RetrievalHandle(Handle):
     def documents(self, documents: Iterable[Any]) -> None:
         """Say what was found, in order of rank: LangChain or LlamaIndex documents, dicts, (document, score), texts."""
         found = read_documents(documents)
-        self.span.set_attribute(attr.OTEL_LLM_RETRIEVAL_RETURNED_K, len(found))
+        self.span.set_attribute(attr.OTEL_LLM_RETRIEVAL_RETURNED_K, count_of(documents, found))
         scores = [document.score for document in found if document.score is not None]
         if len(scores) == len(found):
             self.span.set_attribute(attr.OTEL_LLM_RETRIEVAL_SCORES, scores)
@@ -263,14 +266,14 @@ class RerankHandle(Handle):
     def before(self, documents: Iterable[Any]) -> None:
         """Say what came in, in its order."""
         found = read_documents(documents)
-        self.span.set_attribute(attr.OTEL_LLM_RERANK_INPUT_COUNT, len(found))
+        self.span.set_attribute(attr.OTEL_LLM_RERANK_INPUT_COUNT, count_of(documents, found))
         self.span.set_attribute(attr.OTEL_LLM_RERANK_ORDER_BEFORE, [one.id or "" for one in found])
 
     @guarded
     def after(self, documents: Iterable[Any]) -> None:
         """Say what came out, best first."""
         found = read_documents(documents)
-        self.span.set_attribute(attr.OTEL_LLM_RERANK_OUTPUT_COUNT, len(found))
+        self.span.set_attribute(attr.OTEL_LLM_RERANK_OUTPUT_COUNT, count_of(documents, found))
         self.span.set_attribute(attr.OTEL_LLM_RERANK_ORDER_AFTER, [one.id or "" for one in found])
         scores = [one.score for one in found if one.score is not None]
         if scores and len(scores) == len(found):
@@ -311,11 +314,12 @@ class QueryExpansionHandle(Handle):
     def queries(self, queries: Sequence[str]) -> None:
         """Say what the query became; the texts are kept as content is."""
         self.span.set_attribute(attr.OTEL_LLM_QUERY_EXPANSION_COUNT, len(queries))
-        record(self.span, attr.OTEL_LLM_QUERY_EXPANSION_QUERIES, list(queries), self.content)
+        first = list(queries[:MAX_DOCUMENTS])
+        record(self.span, attr.OTEL_LLM_QUERY_EXPANSION_QUERIES, first, self.content)
 
     def read(self, result: Any) -> None:
         """Take the queries from a returned list."""
-        if isinstance(result, (list, tuple)) and all(isinstance(one, str) for one in result):
+        if isinstance(result, (list, tuple)) and all(isinstance(one, str) for one in result[:MAX_DOCUMENTS]):
             self.queries(result)
 
 
@@ -341,6 +345,20 @@ class ToolHandle(Handle):
     def read(self, result: Any) -> None:
         """Take the result of the call."""
         self.result(result)
+
+
+def is_stream(thing: Any) -> bool:
+    """Whether `thing` hands over its items one by one. What merely has an attribute of any name does not."""
+    kind = type(thing)
+    if hasattr(kind, "__iter__") and hasattr(thing, "__next__"):
+        return not is_mock(thing)
+    return hasattr(kind, "__aiter__") and hasattr(thing, "__anext__") and not is_mock(thing)
+
+
+def is_mock(thing: Any) -> bool:
+    """Whether `thing` stands for something in a test of the program's: it can do everything, and is no stream."""
+    mock = sys.modules.get("unittest.mock")
+    return mock is not None and issubclass(type(thing), mock.NonCallableMock)
 
 
 def _messages(messages: str | Sequence[Mapping[str, Any]], role: str) -> list[dict[str, Any]]:

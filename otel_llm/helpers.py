@@ -11,6 +11,7 @@ from otel_llm_semconv.enums import GenAiOperationName as Operation
 from otel_llm_semconv.enums import OtelLlmOperationName as OurOperation
 
 from otel_llm.content import Mode
+from otel_llm.guard import text_of
 from otel_llm.handles import (
     ChatHandle,
     ContextHandle,
@@ -47,7 +48,7 @@ def chat(
         content: What is recorded of this call's texts, when it is not what `configure` says.
     """
     return Step(
-        f"{Operation.CHAT} {model}" if model else Operation.CHAT.value,
+        _title(Operation.CHAT, model),
         measured(ChatHandle) if local else ChatHandle,
         SpanKind.INTERNAL if local else SpanKind.CLIENT,
         {
@@ -76,7 +77,7 @@ def embedding(
 ) -> Step[ChatHandle]:
     """One call that turns texts into vectors of `dimensions` numbers; `local` and `content` as for `chat`."""
     return Step(
-        f"{Operation.EMBEDDINGS} {model}" if model else Operation.EMBEDDINGS.value,
+        _title(Operation.EMBEDDINGS, model),
         measured(ChatHandle) if local else ChatHandle,
         SpanKind.INTERNAL if local else SpanKind.CLIENT,
         {
@@ -104,12 +105,12 @@ def retrieval(
 
     def handle(span: Span, mode: Mode) -> RetrievalHandle:
         made = RetrievalHandle(span, mode)
-        if query:
+        if query is not None:
             made.query(query)
         return made
 
     return Step(
-        f"{Operation.RETRIEVAL} {source}",
+        _title(Operation.RETRIEVAL, source),
         handle,
         SpanKind.CLIENT,
         {
@@ -152,7 +153,7 @@ def data_processing(name: str | None = None, *, items: int | None = None) -> Ste
 def workflow(name: str, *, conversation_id: str | None = None) -> Step[Handle]:
     """A whole answer, or another chain of steps; `name` has few different values."""
     return Step(
-        f"{Operation.INVOKE_WORKFLOW} {name}",
+        _title(Operation.INVOKE_WORKFLOW, name),
         Handle,
         SpanKind.INTERNAL,
         {
@@ -166,7 +167,7 @@ def workflow(name: str, *, conversation_id: str | None = None) -> Step[Handle]:
 def agent(name: str, *, provider: str | None = None, model: str | None = None) -> Step[Handle]:
     """One run of an agent in this process."""
     return Step(
-        f"{Operation.INVOKE_AGENT} {name}",
+        _title(Operation.INVOKE_AGENT, name),
         Handle,
         SpanKind.INTERNAL,
         {
@@ -181,7 +182,7 @@ def agent(name: str, *, provider: str | None = None, model: str | None = None) -
 def tool(name: str, *, call_id: str | None = None, content: Mode | None = None) -> Step[ToolHandle]:
     """One call of a tool; `call_id` is the model's id of the call."""
     return Step(
-        f"{Operation.EXECUTE_TOOL} {name}",
+        _title(Operation.EXECUTE_TOOL, name),
         ToolHandle,
         SpanKind.INTERNAL,
         {
@@ -195,7 +196,7 @@ def tool(name: str, *, call_id: str | None = None, content: Mode | None = None) 
 
 def span(name: str | None = None, *, attributes: Mapping[str, Any] | None = None) -> Step[Handle]:
     """Any other piece of work; a decorated function gives its name when there is none."""
-    return Step(name, Handle, SpanKind.INTERNAL, attributes or {})
+    return Step(name, Handle, SpanKind.INTERNAL, {} if attributes is None else attributes)
 
 
 def _ours(
@@ -206,6 +207,11 @@ def _ours(
     content: Mode | None = None,
 ) -> Step[Any]:
     """A RAG step that OpenTelemetry has no operation name for."""
-    title = f"{operation} {name}" if name else operation.value
     attributes = {attr.OTEL_LLM_OPERATION_NAME: operation.value, **attributes}
-    return Step(title, handle, SpanKind.INTERNAL, attributes, content=content)
+    return Step(_title(operation, name), handle, SpanKind.INTERNAL, attributes, content=content)
+
+
+def _title(operation: Operation | OurOperation, name: object) -> str:
+    """A span's name: what is done, and to what where that is known."""
+    text = "" if name is None else text_of(name)
+    return f"{operation.value} {text}" if text else operation.value

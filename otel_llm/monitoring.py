@@ -21,10 +21,10 @@ from otel_llm_semconv import metrics
 from otel_llm_semconv.enums import GenAiOperationName as Operation
 
 from otel_llm.content import Mode
-from otel_llm.guard import guarded, warn_once
+from otel_llm.guard import guarded, text_of, warn_once
 from otel_llm.handles import ChatHandle, Handle
 from otel_llm.instruments import gauge, histogram
-from otel_llm.steps import Step
+from otel_llm.steps import Step, as_attributes
 
 MAX_NAMES = 200  # drop: further names of numbers are left out, with one warning
 
@@ -54,12 +54,12 @@ class MonitorHandle(Handle):
 
 def monitor(name: str, *, attributes: Mapping[str, Any] | None = None) -> Step[MonitorHandle]:
     """A piece of work under a name with few different values; as `with` or as a decorator."""
-    title = str(name)
+    title = text_of(name)
     return Step(
         title,
         lambda span, content: MonitorHandle(span, content, title),
         SpanKind.INTERNAL,
-        {**(attributes if isinstance(attributes, Mapping) else {}), attr.OTEL_LLM_MONITOR_NAME: title},
+        {**as_attributes({} if attributes is None else attributes), attr.OTEL_LLM_MONITOR_NAME: title},
     )
 
 

@@ -15,6 +15,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
+from itertools import islice
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -35,7 +36,7 @@ from opentelemetry.propagators.textmap import (
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from otel_llm_semconv import attributes as attr
 
-from otel_llm.guard import warn_once
+from otel_llm.guard import guarded, warn_once
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -123,6 +124,7 @@ class session:  # noqa: N801 - used like a function, as `contextlib.suppress` is
         return scoped
 
 
+@guarded
 def _put(into: dict[str, Any], key: str, value: Any, name: str) -> None:
     if value is None or value == "":
         return
@@ -135,10 +137,10 @@ def _put(into: dict[str, Any], key: str, value: Any, name: str) -> None:
 def _read_tags(tags: Any) -> tuple[str, ...]:
     if tags is None:
         return ()
-    if isinstance(tags, str):
-        return (tags[:MAX_VALUE_CHARACTERS],)
     try:
-        return tuple(str(tag)[:MAX_VALUE_CHARACTERS] for tag in tags)[:MAX_TAGS]
+        if isinstance(tags, str):
+            return (tags[:MAX_VALUE_CHARACTERS],)
+        return tuple(str(tag)[:MAX_VALUE_CHARACTERS] for tag in islice(tags, MAX_TAGS))
     except Exception as error:  # somebody's own iterable
         warn_once(f"session: tags cannot be read ({type(error).__name__}); use a list of texts")
         return ()

@@ -103,7 +103,10 @@ class SpanQueue(SpanProcessor):
         """Queue a span; never blocks on the network, never raises."""
         if not span.context.trace_flags.sampled:
             return
-        size = _size(span)
+        try:
+            size = _size(span)
+        except Exception:  # a value whose length cannot be had
+            size = _BYTES_PER_SPAN
         with self._lock:
             self.ended_spans += 1
             if self._closed:

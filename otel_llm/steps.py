@@ -25,7 +25,7 @@ from otel_llm_semconv.enums import OtelLlmOutcome as Outcome
 from otel_llm import content as content_module
 from otel_llm import local_work
 from otel_llm.content import Mode
-from otel_llm.guard import warn_once
+from otel_llm.guard import text_of, warn_once
 from otel_llm.handles import Handle
 from otel_llm.one_span import InnerSpan, Meeting, announce, outer_data, read_back
 from otel_llm.providers import tracer
@@ -52,10 +52,10 @@ class Step(Generic[H]):
         meeting: Meeting | None = None,
         content: Mode | None = None,
     ) -> None:
-        self._name = name if name is None or isinstance(name, str) else str(name)
+        self._name = None if name is None else text_of(name)
         self._make_handle = handle
         self._kind = kind
-        self._attributes = _attributes(attributes)
+        self._attributes = as_attributes(attributes)
         self._meeting = meeting
         self._content = _mode(content)
         self._running: list[Run[H]] = []
@@ -114,7 +114,12 @@ class Step(Generic[H]):
             inner = InnerSpan(data)
             inner.set_attributes(self._attributes)
             return Run(inner, self._make_handle(inner, mode), None, self._read_result)
-        span = tracer().start_span(self._name or default_name or "step", kind=self._kind, attributes=self._attributes)
+        name = self._name or default_name or "step"
+        try:
+            span = tracer().start_span(name, kind=self._kind, attributes=self._attributes)
+        except Exception as error:  # an attribute that cannot be looked at
+            warn_once(f"the attributes of {name} could not be read: {type(error).__name__}; they are left out")
+            span = tracer().start_span(name, kind=self._kind)
         return Run(span, self._make_handle(span, mode), self._meeting, self._read_result)
 
     def _called(self, run: Run[H], names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -299,7 +304,8 @@ def _parameters(function: Any) -> list[str]:
     return [one.name for one in found if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
 
 
-def _attributes(attributes: Any) -> dict[str, Any]:
+def as_attributes(attributes: Any) -> dict[str, Any]:
+    """`attributes` as a dict; an empty one when they are no mapping."""
     try:
         return {str(key): value for key, value in attributes.items() if value is not None}
     except Exception:
@@ -308,9 +314,9 @@ def _attributes(attributes: Any) -> dict[str, Any]:
 
 
 def _mode(mode: Any) -> Mode | None:
-    if mode is None or mode in content_module.MODES:
-        return cast("Mode | None", mode)
-    warn_once(f"content is {mode!r}; use one of {', '.join(content_module.MODES)}; the step records none")
+    if mode is None or text_of(mode) in content_module.MODES:
+        return cast("Mode | None", None if mode is None else text_of(mode))
+    warn_once(f"content is {text_of(mode)[:40]!r}; use one of {', '.join(content_module.MODES)}; the step records none")
     return "off"
 
 

@@ -46,7 +46,7 @@ class TrainingHandle(Handle):
         super().__init__(span, content)
         self._began = time.perf_counter()
         self._run: Experiment | None = current()
-        self._samples = batch_size or 0
+        self._samples = _count(batch_size)
         self._tokens = 0
         if step is None and self._run is not None:
             step = self._run.step + 1
@@ -121,6 +121,13 @@ class TrainingHandle(Handle):
             counter(metrics.OTEL_LLM_TRAINING_TOKENS).add(self._tokens, labels)
         if self._samples:
             counter(metrics.OTEL_LLM_TRAINING_SAMPLES).add(self._samples, labels)
+
+
+def _count(value: Any) -> int:
+    try:
+        return int(value)
+    except Exception:  # None, or no number
+        return 0
 
 
 def training_step(

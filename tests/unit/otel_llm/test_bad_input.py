@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -15,6 +17,7 @@ from otel_llm_semconv import attributes as attr
 
 import otel_llm
 from otel_llm import content, guard
+from otel_llm.documents import MAX_DOCUMENTS
 from otel_llm.span_queue import SpanQueue
 
 
@@ -44,7 +47,95 @@ class Rude:
     __hash__ = None  # type: ignore[assignment]
 
 
-WRONG: list[Any] = [7, "text", b"bytes", [None], {"a": {1, 2}}, object(), Rude(), float("nan"), "\ud800", {"usage": 7}]
+class Shut:
+    """Nothing at all can be asked of it, not even what class it is."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ValueError(name)
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+class RudeList(list[Any]):
+    """A list that has no length, no truth and no items."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise ValueError
+
+    def __len__(self) -> int:
+        raise ValueError
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+
+class RudeDict(dict[Any, Any]):
+    """A dict that gives nothing away."""
+
+    def __getitem__(self, key: Any) -> Any:
+        raise ValueError
+
+    def __iter__(self) -> Iterator[Any]:
+        raise ValueError
+
+    def get(self, *args: Any) -> Any:
+        raise ValueError
+
+    def items(self) -> Any:
+        raise ValueError
+
+
+class RudeText(str):
+    """A text that has no length and is equal to nothing."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __len__(self) -> int:
+        raise ValueError
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+class RudeNumber(int):
+    """A number that cannot be compared, shown or asked for its truth."""
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+    def __ge__(self, other: Any) -> bool:
+        raise ValueError
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+class Anything:
+    """It has every attribute, and each has every attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        return Anything()
+
+
+RUDE: list[Any] = [
+    Shut(),
+    RudeList([1]),
+    RudeDict(a=1),
+    RudeText("x"),
+    RudeNumber(5),
+    Anything(),
+    MagicMock(),
+    AsyncMock(),
+]
+WRONG: list[Any] = [
+    *(7, "text", b"bytes", [None], {"a": {1, 2}}, object(), Rude(), float("nan"), "\ud800", {"usage": 7}),
+    *RUDE,
+]
 
 STEPS: list[tuple[Callable[[], Any], list[str]]] = [
     (lambda: otel_llm.chat(provider="p"), ["response", "input", "output", "set"]),
@@ -112,6 +203,66 @@ def test_helpers_take_wrong_arguments(spans: Any) -> None:
             pass
     assert [span for span in spans.get_finished_spans() if not isinstance(span.name, str)] == []
     assert len(spans.get_finished_spans()) == 8
+
+
+HELPERS: list[Callable[[Any], Any]] = [
+    lambda wrong: otel_llm.chat(provider=wrong, model=wrong, temperature=wrong, conversation_id=wrong, content=wrong),
+    lambda wrong: otel_llm.embedding(provider=wrong, model=wrong, dimensions=wrong),
+    lambda wrong: otel_llm.retrieval(source=wrong, k=wrong, query=wrong),
+    lambda wrong: otel_llm.rerank(model=wrong, provider=wrong, top_n=wrong),
+    lambda wrong: otel_llm.build_context(max_tokens=wrong),
+    lambda wrong: otel_llm.data_processing(wrong, items=wrong),
+    lambda wrong: otel_llm.workflow(wrong, conversation_id=wrong),
+    lambda wrong: otel_llm.agent(wrong, provider=wrong, model=wrong),
+    lambda wrong: otel_llm.tool(wrong, call_id=wrong),
+    lambda wrong: otel_llm.span(wrong, attributes=wrong),
+    lambda wrong: otel_llm.span("x", attributes={"key": wrong}),
+    lambda wrong: otel_llm.monitor(wrong, attributes=wrong),
+    lambda wrong: otel_llm.training_step(step=wrong, epoch=wrong, batch_size=wrong),
+    lambda wrong: otel_llm.session(user_id=wrong, tags=wrong, metadata=wrong),
+    lambda wrong: otel_llm.session(tags=[wrong], metadata={"key": wrong}),
+]
+
+
+@pytest.mark.parametrize("wrong", range(len(WRONG)))
+def test_helpers_take_anything(spans: Any, wrong: int) -> None:
+    """What cannot even be looked at, given to every argument of every helper: the block runs, and its span ends."""
+    ran = 0
+    for make in HELPERS:
+        with make(WRONG[wrong]):
+            ran += 1
+    assert ran == len(HELPERS)
+    assert len(spans.get_finished_spans()) == len(HELPERS) - 2  # a session is no span
+    otel_llm.log_metrics(WRONG[wrong])
+    otel_llm.log_metrics({"key": WRONG[wrong]})
+    otel_llm.log_tokens(provider=WRONG[wrong], model=WRONG[wrong], input_tokens=WRONG[wrong])
+    otel_llm.log_model_info(WRONG[wrong], parameter_count=WRONG[wrong])
+    otel_llm.feedback(comment=WRONG[wrong], score=WRONG[wrong], label=WRONG[wrong], traceparent=WRONG[wrong])
+
+
+def test_a_mocked_client_stays_a_mock(spans: Any) -> None:
+    """A program's own tests: a mock that could be a stream comes back as it is, and the step ends."""
+    client = MagicMock()
+
+    @otel_llm.chat(provider="openai")
+    def ask() -> Any:
+        return client.chat.completions.create()
+
+    assert ask() is client.chat.completions.create.return_value
+    with otel_llm.chat(provider="openai") as call:
+        assert call.stream(client.stream()) is client.stream.return_value
+    assert [span.attributes[attr.OTEL_LLM_OUTCOME] for span in spans.get_finished_spans()] == ["ok", "ok"]
+
+
+def test_documents_without_end_are_read_to_a_bound(spans: Any) -> None:
+    """An iterable that never ends, a range of a billion and endless tags: the first ones are read, the rest is left."""
+    with otel_llm.retrieval(source="s") as step, otel_llm.session(tags=map(str, itertools.count())):
+        step.documents({"id": str(number)} for number in itertools.count())
+    with otel_llm.retrieval(source="s") as step:
+        step.documents(range(10**9))
+    first, second = (span.attributes for span in spans.get_finished_spans())
+    assert len(first[attr.OTEL_LLM_RETRIEVAL_DOCUMENT_IDS]) == MAX_DOCUMENTS
+    assert second[attr.OTEL_LLM_RETRIEVAL_RETURNED_K] == 10**9
 
 
 @pytest.mark.parametrize("error", [ValueError("own"), KeyboardInterrupt(), SystemExit(3), Rude])
