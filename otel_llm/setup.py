@@ -26,7 +26,7 @@ from otel_llm.content import Mode
 from otel_llm.ending import Ending
 from otel_llm.guard import warn_once
 from otel_llm.instrument import instrument_libraries
-from otel_llm.sessions import SessionProcessor, propagate_sessions
+from otel_llm.sessions import SessionProcessor
 from otel_llm.settings import Instrument, Mask, Settings
 from otel_llm.span_queue import SpanQueue
 
@@ -198,6 +198,8 @@ def _set_up(chosen: Settings) -> Handle:
         if provider is not None:
             handle._others.append(provider)  # noqa: SLF001
     if chosen.baggage_keys and chosen.baggage_hosts:
+        from otel_llm.session_baggage import propagate_sessions  # noqa: PLC0415 - it takes time to import
+
         propagate_sessions(chosen.baggage_keys, chosen.baggage_hosts)
     handle.instrumented = instrument_libraries(chosen.instrument)
     if chosen.hardware:

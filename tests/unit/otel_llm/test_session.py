@@ -15,7 +15,8 @@ from otel_llm_semconv import attributes as attr
 
 import otel_llm
 from otel_llm import threads as context_in_threads
-from otel_llm.sessions import KEY, SessionPropagator, attributes_of
+from otel_llm.session_baggage import SessionPropagator
+from otel_llm.sessions import KEY, attributes_of
 
 
 @pytest.fixture
