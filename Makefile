@@ -30,7 +30,7 @@ test-backends: .venv/installed-dev  ## run the tests against real backends; inst
 	@scripts/backends
 	@$(BIN)/python -m pytest tests/backends $(ARGS)
 
-test-clients: .venv/installed-dev  ## run client libraries in environments of their own (minutes, 1.5 GB); ARGS="openai2 chroma"
+test-clients: .venv/installed-dev  ## run client libraries in environments of their own (minutes, 2 GB); ARGS="openai2 chroma"
 	@$(BIN)/python tests/clients/run.py $(ARGS)
 
 test-faults: .venv/installed-dev  ## kill -9, full disks, dead backends, a backlog of 1 GB, at full size; 15 minutes
