@@ -38,6 +38,7 @@ pub mod shapes;
 pub mod span_reading;
 pub mod spans;
 pub mod splice;
+pub mod summary;
 pub mod tables;
 pub mod trees;
 pub mod value;
@@ -48,3 +49,5 @@ pub mod writer;
 mod python;
 #[cfg(feature = "python")]
 mod python_profile;
+#[cfg(feature = "python")]
+mod python_summary;

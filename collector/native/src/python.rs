@@ -20,7 +20,7 @@ use crate::tables::{
 };
 
 /// The form of what Python gives and is answered. It changes with either, here and in the collector's `rust.py`.
-const TABLES: u32 = 4;
+const TABLES: u32 = 5;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -435,6 +435,8 @@ mod otel_llm_wire {
     use super::{count_log_records, count_metric_points, PyCallMemory, PyEngine};
     #[pymodule_export]
     use crate::python_profile::PyProfile;
+    #[pymodule_export]
+    use crate::python_summary::PySummaries;
     use pyo3::prelude::*;
 
     /// Says which tables this build reads.

@@ -12,7 +12,6 @@ import logging
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Parcel, Record, Signal
@@ -21,8 +20,9 @@ from otel_llm_collector.deliver.books import Books, Entry
 from otel_llm_collector.deliver.filter import Filter
 from otel_llm_collector.deliver.otlp import SHAPES, walk
 from otel_llm_collector.deliver.retry import Timing
-from otel_llm_collector.deliver.sampling import Facts, Sampler, feedback_of, may_have_feedback
+from otel_llm_collector.deliver.sampling import Sampler
 from otel_llm_collector.deliver.split import Builder
+from otel_llm_collector.deliver.summary import Summaries, TraceSummary, feedback_of, may_have_feedback
 from otel_llm_collector.deliver.traces import HeldTrace, Traces, WholeTraceSettings
 
 logger = logging.getLogger(__name__)
@@ -101,6 +101,7 @@ class Assembler:
         settings: WholeTraceSettings,
         sampler: Sampler | None,
         chosen: Filter | None,
+        summaries: Summaries,
         pack_bytes: int,
         books: Books,
         fetch: Callable[[Sequence[int]], Awaitable[list[Record]]],
@@ -113,6 +114,7 @@ class Assembler:
         self._settings = settings
         self._sampler = sampler
         self._chosen = chosen
+        self._summaries = summaries
         self._pack_bytes = pack_bytes
         self._books = books
         self._fetch = fetch
@@ -158,10 +160,10 @@ class Assembler:
             await self._drop([(record.offset, record.items)], "failed", intentional=False)
             return
         now = self._timing.clock()
-        for trace_id, (spans, facts) in found.items():
-            self._traces.add(trace_id, (record.offset, spans), facts, now)
+        for trace_id, summary in found.items():
+            self._traces.add(trace_id, (record.offset, summary.spans), summary, now)
         self._arrived.set()
-        left = sum(spans for spans, _ in found.values())
+        left = sum(summary.spans for summary in found.values())
         await self._drop([(record.offset, record.items - left)], "filtered", intentional=True)
         while len(self._traces) > self._settings.max_traces or (
             self._held_bytes > self._settings.max_bytes and len(self._traces)
@@ -175,9 +177,9 @@ class Assembler:
         shape = SHAPES[Signal.LOGS]
         now = self._timing.clock()
         for _, _, one in walk(shape.request.FromString(record.payload), shape):
-            facts = feedback_of(one)
-            if facts is not None and one.trace_id:
-                self._traces.add(one.trace_id, None, facts, now)
+            summary = feedback_of(one)
+            if summary is not None and one.trace_id:
+                self._traces.add(one.trace_id, None, summary, now)
                 self._arrived.set()
 
     async def _run(self) -> None:
@@ -204,19 +206,12 @@ class Assembler:
         """What is held, for /health/detailed."""
         return {"traces": len(self._traces), "bytes": self._held_bytes}
 
-    def _survey(self, parcel: Parcel) -> dict[bytes, tuple[int, Facts | None]]:
-        """For each trace how many wanted spans of it are in `parcel`, and what they say."""
+    def _survey(self, parcel: Parcel) -> dict[bytes, TraceSummary]:
+        """What the wanted spans in `parcel` say of each trace."""
         left = self._chosen.apply(parcel) if self._chosen is not None else parcel
-        found: dict[bytes, tuple[int, Facts | None]] = {}
-        request: Any = _SHAPE.request.FromString(left.payload)
-        for resource in request.resource_spans:
-            values = {one.key: one.value for one in resource.resource.attributes} if self._sampler else {}
-            for scope in resource.scope_spans:
-                for span in scope.spans:
-                    spans, facts = found.get(span.trace_id) or (0, Facts() if self._sampler else None)
-                    if self._sampler is not None and facts is not None:
-                        self._sampler.observe(facts, values, span)
-                    found[span.trace_id] = spans + 1, facts
+        found = self._summaries(left.payload)
+        if self._sampler is not None:
+            self._sampler.mark(left.payload, found)
         return found
 
     # letting go
@@ -236,7 +231,7 @@ class Assembler:
         if self._sampler is None or not trace.parts:
             return True
         if trace.kept is None:
-            policy = self._sampler.decide(trace.trace_id, trace.facts, self._timing.clock())
+            policy = self._sampler.decide(trace.trace_id, trace.summary, self._timing.clock())
             trace.kept = policy is not None
             self._books.sampled(self._name, policy)
         self._traces.decided(trace.trace_id, kept=trace.kept)

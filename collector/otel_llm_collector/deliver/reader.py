@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-from otel_llm_collector import limits
+from otel_llm_collector import limits, rust
 from otel_llm_collector.contract import Destination, Log, Parcel, Record, Signal
 from otel_llm_collector.deliver.assemble import Assembler
 from otel_llm_collector.deliver.books import Books, Entry
@@ -23,6 +24,7 @@ from otel_llm_collector.deliver.retry import Timing
 from otel_llm_collector.deliver.sampling import Sampler
 from otel_llm_collector.deliver.settings import DestinationSettings
 from otel_llm_collector.deliver.source import Batch, Source
+from otel_llm_collector.deliver.summary import reading
 from otel_llm_collector.deliver.traces import WholeTraceSettings
 from otel_llm_collector.errors import StartError
 
@@ -94,6 +96,7 @@ class Reader:
                 whole,
                 Sampler(settings.sampling) if settings.sampling is not None else None,
                 chosen,
+                reading(rust.module(os.environ)),
                 settings.max_request_bytes,
                 books,
                 log.fetch,

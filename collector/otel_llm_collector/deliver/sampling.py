@@ -1,7 +1,7 @@
 """Late sampling: whether a destination gets a trace is decided when the trace is there, by what happened in it.
 
-`Facts` are what the policies ask about a trace, gathered as its spans pass; `Sampler` decides. Everything is measured
-before this, whatever is decided here.
+Policies ask about a trace's summary (`summary.py`), gathered as its spans pass; `Sampler` decides. Everything is
+measured before this, whatever is decided here.
 """
 
 from __future__ import annotations
@@ -9,22 +9,16 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from otel_llm_semconv import attributes as attr
-from otel_llm_semconv import events
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Signal
+from otel_llm_collector.deliver.summary import TraceSummary
 from otel_llm_collector.selection import Matcher, Selections
 
-_EVALUATION_BYTES = events.GEN_AI_EVALUATION_RESULT.encode()
-_FAILED_LABELS = frozenset({"fail", "failed"})
-_STATUS_ERROR = 2
 _RANDOM_BYTES = 7  # of a trace id, as W3C's trace context has it
-_SPAN_KEYS = frozenset({attr.OTEL_LLM_COST_TOTAL, attr.OTEL_LLM_QUALITY_FAILED_CHECKS})
 
 
 class Policy(BaseModel):
@@ -66,32 +60,6 @@ class SamplingSettings(BaseModel):
         return self
 
 
-@dataclass(slots=True)
-class Facts:
-    """What is known of a trace so far."""
-
-    service: str = ""
-    error: bool = False
-    start: int = 0  # nanoseconds since the epoch
-    end: int = 0
-    cost: float = 0.0
-    feedback: float | None = None  # the lowest
-    evaluation_failed: bool = False
-    matched: int = 0  # a bit for each policy whose selection meant a span
-
-    def add(self, other: Facts) -> None:
-        """What more spans said."""
-        self.service = self.service or other.service
-        self.error |= other.error
-        self.start = min(self.start, other.start) if self.start and other.start else self.start or other.start
-        self.end = max(self.end, other.end)
-        self.cost += other.cost
-        if other.feedback is not None:
-            self.feedback = other.feedback if self.feedback is None else min(self.feedback, other.feedback)
-        self.evaluation_failed |= other.evaluation_failed
-        self.matched |= other.matched
-
-
 class Sampler:
     """The settings, compiled, with the rates they have used."""
 
@@ -102,38 +70,30 @@ class Sampler:
             for number, policy in enumerate(settings.policies)
             if policy.match is not None
         ]
-        self._keys = _SPAN_KEYS.union(*(matcher.keys for _, matcher in self._matchers))
         self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # (left, at)
 
-    def observe(self, facts: Facts, resource: Mapping[str, Any], span: Any) -> None:
-        """Add what `span` says; `resource` are the attributes of its resource by name."""
-        facts.error |= span.status.code == _STATUS_ERROR
-        start, end = span.start_time_unix_nano, span.end_time_unix_nano
-        facts.start = min(facts.start, start) if facts.start else start
-        facts.end = max(facts.end, end)
-        if not facts.service or not span.parent_span_id:
-            named = resource.get(attr.SERVICE_NAME)
-            facts.service = named.string_value if named is not None else ""
-        attributes = {one.key: one.value for one in span.attributes if one.key in self._keys}
-        if attributes:
-            cost = attributes.get(attr.OTEL_LLM_COST_TOTAL)
-            if cost is not None:
-                facts.cost += cost.double_value
-            checks = attributes.get(attr.OTEL_LLM_QUALITY_FAILED_CHECKS)
-            facts.evaluation_failed |= checks is not None and bool(checks.array_value.values)
-        for bit, matcher in self._matchers:
-            if not facts.matched & bit and matcher.matches(resource, attributes):
-                facts.matched |= bit
-        for event in span.events:
-            if event.name == events.GEN_AI_EVALUATION_RESULT:
-                _evaluated(facts, event.attributes)
+    def mark(self, payload: bytes, found: Mapping[bytes, TraceSummary]) -> None:
+        """Mark in `found`, the summaries of `payload`, the traces of which policies' selections mean a span."""
+        possible = [(bit, matcher) for bit, matcher in self._matchers if matcher.possible(payload)]
+        if not possible:
+            return
+        keys = frozenset().union(*(matcher.keys for _, matcher in possible))
+        for resource_spans in ExportTraceServiceRequest.FromString(payload).resource_spans:
+            resource = {one.key: one.value for one in resource_spans.resource.attributes}
+            for scope_spans in resource_spans.scope_spans:
+                for span in scope_spans.spans:
+                    summary = found[span.trace_id]
+                    attributes = {one.key: one.value for one in span.attributes if one.key in keys}
+                    for bit, matcher in possible:
+                        if not summary.matched & bit and matcher.matches(resource, attributes):
+                            summary.matched |= bit
 
-    def decide(self, trace_id: bytes, facts: Facts, now: float) -> str | None:
+    def decide(self, trace_id: bytes, summary: TraceSummary, now: float) -> str | None:
         """The name of the policy that keeps the trace, or None."""
         for number, policy in enumerate(self._policies):
-            if _holds(policy, facts, 1 << number) and _chosen(trace_id, policy.percent):
+            if _holds(policy, summary, 1 << number) and _chosen(trace_id, policy.percent):
                 limit = policy.max_per_second
-                if limit is None or self._takes(policy.name, facts.service, limit, now):
+                if limit is None or self._takes(policy.name, summary.service, limit, now):
                     return policy.name
         return None
 
@@ -148,41 +108,16 @@ class Sampler:
         return left >= 1.0
 
 
-def feedback_of(record: Any) -> Facts | None:
-    """What a log record says of its trace: feedback and evaluations come as events. None: it says nothing."""
-    if record.event_name != events.GEN_AI_EVALUATION_RESULT:
-        return None
-    facts = Facts()
-    _evaluated(facts, record.attributes)
-    return facts
-
-
-def may_have_feedback(payload: bytes) -> bool:
-    """False when no log record in `payload` is such an event."""
-    return _EVALUATION_BYTES in payload
-
-
-def _evaluated(facts: Facts, attributes: Any) -> None:
-    values = {one.key: one.value for one in attributes}
-    label = values.get(attr.GEN_AI_EVALUATION_SCORE_LABEL)
-    facts.evaluation_failed |= label is not None and label.string_value.lower() in _FAILED_LABELS
-    if attr.OTEL_LLM_FEEDBACK_KIND not in values:
-        return
-    score = values.get(attr.GEN_AI_EVALUATION_SCORE_VALUE)
-    if score is not None:
-        value = score.double_value if score.HasField("double_value") else float(score.int_value)
-        if math.isfinite(value):
-            facts.feedback = value if facts.feedback is None else min(facts.feedback, value)
-
-
-def _holds(policy: Policy, facts: Facts, bit: int) -> bool:
+def _holds(policy: Policy, summary: TraceSummary, bit: int) -> bool:
     return (
-        (not policy.errors or facts.error)
-        and (policy.slower_than_seconds is None or (facts.end - facts.start) / 1e9 > policy.slower_than_seconds)
-        and (policy.cost_over_usd is None or facts.cost > policy.cost_over_usd)
-        and (policy.feedback_below is None or (facts.feedback is not None and facts.feedback < policy.feedback_below))
-        and (not policy.evaluation_failed or facts.evaluation_failed)
-        and (policy.match is None or bool(facts.matched & bit))
+        (not policy.errors or summary.error)
+        and (policy.slower_than_seconds is None or (summary.end - summary.start) / 1e9 > policy.slower_than_seconds)
+        and (policy.cost_over_usd is None or summary.cost > policy.cost_over_usd)
+        and (
+            policy.feedback_below is None or (summary.feedback is not None and summary.feedback < policy.feedback_below)
+        )
+        and (not policy.evaluation_failed or summary.evaluation_failed)
+        and (policy.match is None or bool(summary.matched & bit))
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
-from otel_llm_collector.deliver.sampling import Facts
+from otel_llm_collector.deliver.summary import TraceSummary
 
 
 class WholeTraceSettings(BaseModel):
@@ -39,7 +39,7 @@ class HeldTrace:
     first_at: float
     last_at: float
     parts: list[tuple[int, int]] = field(default_factory=list)
-    facts: Facts = field(default_factory=Facts)
+    summary: TraceSummary = field(default_factory=TraceSummary)
     kept: bool | None = None  # decided before: these spans came late
 
 
@@ -58,7 +58,7 @@ class Traces:
     def __iter__(self) -> Iterator[HeldTrace]:
         return iter(self._by_age.values())
 
-    def add(self, trace_id: bytes, part: tuple[int, int] | None, facts: Facts | None, now: float) -> None:
+    def add(self, trace_id: bytes, part: tuple[int, int] | None, summary: TraceSummary | None, now: float) -> None:
         """Spans of a trace came; or, without `part`, only news about it."""
         held = self._by_age.get(trace_id)
         if held is None:
@@ -68,8 +68,8 @@ class Traces:
         self._by_quiet.move_to_end(trace_id)
         if part is not None:
             held.parts.append(part)
-        if facts is not None:
-            held.facts.add(facts)
+        if summary is not None:
+            held.summary.add(summary)
 
     def take_due(self, now: float) -> list[HeldTrace]:
         """The traces that are whole by now, the oldest first; they are held no longer."""

@@ -6,10 +6,12 @@ import random
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from otel_llm_collector.deliver.sampling import Facts, Sampler, SamplingSettings, feedback_of
+from otel_llm_collector.deliver.sampling import Sampler, SamplingSettings
+from otel_llm_collector.deliver.summary import TraceSummary, feedback_of, summaries
 from otel_llm_semconv import attributes as attr
 from pydantic import ValidationError
 
@@ -47,19 +49,24 @@ def pairs(values: dict[str, Any]) -> list[KeyValue]:
     return found
 
 
-def resource(service: str) -> dict[str, Any]:
-    return {one.key: one.value for one in pairs({attr.SERVICE_NAME: service})}
+def request(one: Span, service: str = "shop") -> bytes:
+    message = ExportTraceServiceRequest()
+    level = message.resource_spans.add()
+    level.resource.attributes.extend(pairs({attr.SERVICE_NAME: service}))
+    level.scope_spans.add().spans.append(one)
+    return message.SerializeToString()
 
 
 def verdict(policies: list[dict[str, Any]], spans: list[Span], trace_id: bytes = b"\0" * 16) -> str | None:
     """What is decided about a trace of these spans that came in one request each."""
     judge = sampler(*policies)
-    facts = Facts()
+    known = TraceSummary()
     for one in spans:
-        more = Facts()
-        judge.observe(more, resource("shop"), one)
-        facts.add(more)
-    return judge.decide(trace_id, facts, 0)
+        payload = request(one)
+        found = summaries(payload)
+        judge.mark(payload, found)
+        known.add(found[b""])
+    return judge.decide(trace_id, known, 0)
 
 
 def with_event(**attributes: Any) -> Span:
@@ -133,7 +140,7 @@ def test_a_rate_holds_for_each_service() -> None:
     judge = sampler({"max_per_second": 2})
 
     def kept(service: str, now: float) -> bool:
-        return judge.decide(b"x" * 16, Facts(service=service), now) is not None
+        return judge.decide(b"x" * 16, TraceSummary(service=service), now) is not None
 
     assert [kept("a", 0) for _ in range(4)] == [True, True, False, False]
     assert kept("b", 0)
@@ -144,7 +151,7 @@ def test_a_rate_holds_for_each_service() -> None:
 def test_a_rate_below_one_lets_one_through_now_and_then() -> None:
     """One every ten seconds, not none at all."""
     judge = sampler({"max_per_second": 0.1})
-    kept = [now for now in range(40) if judge.decide(b"x" * 16, Facts(), now)]
+    kept = [now for now in range(40) if judge.decide(b"x" * 16, TraceSummary(), now)]
     assert kept in ([0, 10, 20, 30], [0, 11, 21, 31], [0, 11, 22, 33])
 
 
@@ -159,12 +166,12 @@ def test_feedback_comes_as_a_log_record_too() -> None:
 
 def test_the_service_is_that_of_the_root() -> None:
     """A rate is the entry service's, wherever else the trace went."""
-    judge = sampler({})
-    facts = Facts()
-    judge.observe(facts, resource("leaf"), span())
-    judge.observe(facts, resource("entry"), span(parent=b""))
-    judge.observe(facts, resource("leaf"), span())
-    assert facts.service == "entry"
+    known = TraceSummary()
+    for service, parent in (("leaf", b"p" * 8), ("entry", b""), ("leaf", b"p" * 8)):
+        known.add(summaries(request(span(parent=parent), service))[b""])
+    assert known.service == "entry"
+    assert known.root
+    assert known.spans == 3
 
 
 @pytest.mark.parametrize(

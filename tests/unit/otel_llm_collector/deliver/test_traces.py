@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_llm_collector import limits
-from otel_llm_collector.deliver.sampling import Facts
+from otel_llm_collector.deliver.summary import TraceSummary
 from otel_llm_collector.deliver.traces import HeldTrace, Traces, WholeTraceSettings
 
 
@@ -53,7 +53,7 @@ def test_late_spans_know_the_verdict() -> None:
     """A trace that was decided comes back with its verdict; only so many verdicts are remembered."""
     held = traces()
     held.decided(b"a", kept=False)
-    held.add(b"a", (1, 1), Facts(error=True), 0)
+    held.add(b"a", (1, 1), TraceSummary(error=True), 0)
     (late,) = held.take_due(5)
     assert late.kept is False
     for number in range(limits.MAX_DECIDED_TRACES):
