@@ -24,6 +24,7 @@ from otel_llm_collector.alert.spend import Spend
 from otel_llm_collector.alert.tell import NotificationCounts, Teller
 from otel_llm_collector.components import notifiers
 from otel_llm_collector.config import Config, load_rules
+from otel_llm_collector.contract import Engine
 from otel_llm_collector.errors import ConfigError
 from otel_llm_collector.measure.past import Past
 from otel_llm_collector.measure.sampler import Sampler
@@ -43,8 +44,10 @@ class Alerting:
         sampler: Sampler,
         registry: CollectorRegistry,
         reread: Callable[[], Config],
+        engine: Engine,
     ) -> None:
         settings = config.alerts
+        self._engine = engine
         self.config = config
         self._past = past
         self._reread = reread
@@ -67,7 +70,9 @@ class Alerting:
             self._spans,
         )
         # Of kept trace requests; a reload may bring the first budget or the first rule about spans.
-        self.observers: list[Callable[[bytes], None]] = [self._budgets.observe, self._spans.observe]
+        self.observers: list[Callable[[bytes], None]] = [self._budgets.observe]
+        self.on_noticed = self._spans.observe
+        engine.watch = self._spans.conditions
 
     def reload(self) -> tuple[list[str], list[str]]:
         """Read the configuration anew; what is wrong with it, and what of it needs a restart.
@@ -88,6 +93,7 @@ class Alerting:
         self.config = dataclasses.replace(self.config, alerts=alerts, notify=config.notify, budgets=config.budgets)
         self._budgets.replace(config.budgets)
         self._spans.replace(config.alerts.spans)
+        self._engine.watch = self._spans.conditions
         self._store.keep(_kept_long(config))
         self._targets = targets
         self.evaluator.reload(groups, config.alerts, list(targets.values()))

@@ -68,7 +68,7 @@ class App:
         incoming = OtlpMetrics(past, config.measure.promote)
         sampler = Sampler(registry, past)
         registry.register(StoreBooks(past, incoming, sampler))
-        alerting = Alerting(config, past, sampler, registry, reread or (lambda: config))
+        alerting = Alerting(config, past, sampler, registry, reread or (lambda: config), engine)
         self.reload = alerting.reload
         families = IncomingFamilies(past, incoming, partial(_names, registry), time.time)
         live = Live(past, sampler, time.time)
@@ -90,7 +90,16 @@ class App:
         }
         plugins = Plugins(config.processors.plugins, processors(), registry) if config.processors.plugins else None
         on_kept = _nobody if log.shared else books.kept  # of a shared log it may be another collector's to send
-        self.intake = Admission(engine, log, series, self.telemetry, on_kept, plugins, observers=observers)
+        self.intake = Admission(
+            engine,
+            log,
+            series,
+            self.telemetry,
+            on_kept,
+            plugins,
+            observers=observers,
+            on_noticed=alerting.on_noticed,
+        )
         self.receivers: dict[str, OtlpGrpcReceiver | OtlpHttpReceiver] = {}
         if config.receivers.otlp.grpc is not None:
             self.receivers["OTLP/gRPC"] = OtlpGrpcReceiver(config.receivers.otlp.grpc, self.intake)

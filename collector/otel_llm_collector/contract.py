@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from otel_llm_collector.span_conditions import NoticedSpan, SpanCondition
+
 
 class Signal(StrEnum):
     """The three OTLP signals, spelled as in the OTLP/HTTP path."""
@@ -67,6 +69,7 @@ class Outcome:
     counters: dict[SeriesKey, float] = field(default_factory=dict)
     histograms: dict[SeriesKey, HistogramDelta] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)  # oddities that were kept, counted by reason
+    noticed: list[NoticedSpan] = field(default_factory=list)  # spans that meet a condition of `Engine.watch`
     kept: Callable[[], None] = field(
         default=nothing_to_keep, compare=False
     )  # to be called once the payload is in the log
@@ -80,8 +83,11 @@ class Outcome:
 class Engine(Protocol):
     """One pass over the bytes of one request. Thread-safe; keeps no reference to the request.
 
-    Raises `errors.MalformedRequest` when the bytes are not such a request at all; nothing of it is kept then.
+    Raises `errors.MalformedRequest` when the bytes are not such a request at all; nothing of it is kept then. `watch`
+    says which spans it notices; it may be set at any time.
     """
+
+    watch: tuple[SpanCondition, ...]
 
     def process(self, signal: Signal, request: bytes) -> Outcome: ...
 

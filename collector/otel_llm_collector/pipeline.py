@@ -10,11 +10,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Engine, Log, Measurements, Outcome, Reject, Signal
 from otel_llm_collector.errors import CollectorError, Retryable
+from otel_llm_collector.span_conditions import NoticedSpan
 from otel_llm_collector.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Admission:
 
     Memory is bounded by admission: the bytes of all requests under way stay below `max_in_flight_bytes`, and a
     request over that is answered with a retry hint before it is read. `on_kept` is told of every kept request,
-    `observers` are shown it.
+    `observers` are shown it, `on_noticed` the spans in it that the engine noticed.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Admission:
         on_kept: Callable[[Signal, int], None],
         plugins: Plugins | None = None,
         max_in_flight_bytes: int = limits.MAX_IN_FLIGHT_BYTES,
+        *,
         observers: Mapping[Signal, Sequence[Callable[[bytes], None]]] | None = None,
+        on_noticed: Callable[[Sequence[NoticedSpan], bytes], None] | None = None,
     ) -> None:
         self._engine = engine
         self._log = log
@@ -62,6 +66,7 @@ class Admission:
         self._on_kept = on_kept
         self._plugins = plugins
         self._observers = observers or {}
+        self._on_noticed = on_noticed
         self._max_in_flight = max_in_flight_bytes
         self._in_flight = 0
         self._keeping: set[asyncio.Task[None]] = set()
@@ -112,17 +117,21 @@ class Admission:
         outcome.kept()
         self._series.record(outcome.counters, outcome.histograms)
         if outcome.accepted:
-            await self._observe(signal, outcome.payload)
+            await self._observe(signal, outcome)
         self._telemetry.kept(signal, transport, outcome, rejects)
 
-    async def _observe(self, signal: Signal, payload: bytes) -> None:
+    async def _observe(self, signal: Signal, outcome: Outcome) -> None:
         """Show the kept request to who wants to see it; a mistake there costs the sender nothing."""
-        for observe in self._observers.get(signal, ()):
+        payload = outcome.payload
+        looks = [partial(observe, payload) for observe in self._observers.get(signal, ())]
+        if self._on_noticed is not None and outcome.noticed:
+            looks.append(partial(self._on_noticed, outcome.noticed, payload))
+        for look in looks:
             try:
                 if len(payload) < limits.INLINE_REQUEST_BYTES:
-                    observe(payload)
+                    look()
                 else:
-                    await asyncio.to_thread(observe, payload)
+                    await asyncio.to_thread(look)
             except Exception:
                 logger.exception("a kept %s request could not be observed", signal)
 

@@ -9,6 +9,7 @@ use crate::dialects::DialectNotes;
 use crate::layers::mark_wrappers;
 use crate::measure::{Sums, Times};
 use crate::memory::{span_key, Call, Memory, Verdict};
+use crate::noticed::{noticed, Condition, Noticed};
 use crate::prices::{self, Answer, Cache, Priced, Question, Source, Usage, GPU_MICROSECONDS, NANO};
 use crate::scan::{Found, Scan};
 use crate::splice::Plan;
@@ -36,6 +37,8 @@ pub struct Traces<'a> {
     /// What is to be remembered when the request is kept.
     pub calls: Vec<Call>,
     pub dialects: DialectNotes,
+    /// Spans that meet a condition.
+    pub noticed: Vec<Noticed<'a>>,
 }
 
 impl Engine {
@@ -47,6 +50,7 @@ impl Engine {
         &'t self,
         request: &'a [u8],
         source: &impl Source,
+        conditions: &[Condition],
         arena: &'a mut Bump,
     ) -> Result<Traces<'a>> {
         let mut scan = Scan::new(&self.tables, arena);
@@ -56,10 +60,12 @@ impl Engine {
         let mut sums = Sums::default();
         let mut writer = Writer::default();
         let mut scratch = Vec::new();
+        let mut met = Vec::new();
         for one in &scan.found {
             let price = self.price(one, source, &mut scratch)?;
             let more = self::more(one, &price);
             let cost = writer.span(one, &scan.replaceable, &price, &more, &self.tables);
+            met.extend(noticed(conditions, one, scan.services[one.resource], &cost));
             if !one.meaning.is_wrapper && !one.is_repeat {
                 let duration = one.end.checked_sub(one.start).map(|nanoseconds| nanoseconds as f64 / NANO);
                 let times = Times { duration, per_token: more.time_per_token };
@@ -79,6 +85,7 @@ impl Engine {
             verdicts,
             calls,
             dialects: scan.notes,
+            noticed: met,
         })
     }
 

@@ -21,6 +21,7 @@ pub mod layers;
 pub mod listed;
 pub mod measure;
 pub mod memory;
+pub mod noticed;
 pub mod parse;
 pub mod parts;
 pub mod plain;
@@ -47,6 +48,8 @@ pub mod writer;
 
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "python")]
+mod python_noticed;
 #[cfg(feature = "python")]
 mod python_profile;
 #[cfg(feature = "python")]

@@ -6,21 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bumpalo::Bump;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::count::{log_records, metric_points};
 use crate::dialect_table::{DialectTable, Settings};
 use crate::engine::{Engine, Traces};
 use crate::measure::{Group, Histogram};
 use crate::memory::{span_key, Call, Memory};
+use crate::noticed::Condition;
 use crate::prices::{Answer, Cache, Question, Rates, Source, Tier, KINDS};
+use crate::python_noticed::noticed;
 use crate::spans::MEASURED_KINDS;
 use crate::tables::{
     double_attribute_head, text_attribute, Boundaries, Keys, Operations, Reasons, Refusals, Slot, Tables, Written,
 };
 
 /// The form of what Python gives and is answered. It changes with either, here and in the collector's `rust.py`.
-const TABLES: u32 = 5;
+const TABLES: u32 = 6;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -245,12 +247,21 @@ impl PyEngine {
         })
     }
 
-    /// `(payload, accepted, counters, histograms, notes, kept)`, or None when the reference has to look at the request.
-    fn traces<'py>(&self, py: Python<'py>, request: &Bound<'py, PyBytes>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    /// `(payload, accepted, counters, histograms, notes, noticed, kept)`, or None when the reference has to look at the
+    /// request. `conditions` say which spans are noticed.
+    #[allow(clippy::needless_pass_by_value)]
+    fn traces<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Bound<'py, PyBytes>,
+        conditions: Vec<(String, String, f64)>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let bytes = request.as_bytes();
         let source = AskPython { ask: &self.ask, words: &self.words };
         let mut arena = Bump::new();
-        let passed = detached(py, bytes.len(), || self.engine.traces(bytes, &source, &mut arena));
+        let conditions: Vec<_> =
+            conditions.iter().filter_map(|(what, sign, bound)| Condition::named(what, sign, *bound)).collect();
+        let passed = detached(py, bytes.len(), || self.engine.traces(bytes, &source, &conditions, &mut arena));
         let Ok(mut traces) = passed else { return Ok(None) };
         let payload = match &traces.plan {
             _ if traces.accepted == 0 => PyBytes::new(py, b""),
@@ -277,8 +288,9 @@ impl PyEngine {
         for (name, count) in traces.dialects.named(&self.engine.tables.dialects) {
             notes.set_item(name, count)?;
         }
+        let met = PyList::new(py, traces.noticed.iter().map(|one| noticed(py, one)))?;
         let kept = PyKept { memory: self.engine.memory.clone(), calls: std::mem::take(&mut traces.calls) };
-        (payload, traces.accepted, counters, histograms, notes, Bound::new(py, kept)?).into_pyobject(py).map(Some)
+        (payload, traces.accepted, counters, histograms, notes, met, Bound::new(py, kept)?).into_pyobject(py).map(Some)
     }
 }
 

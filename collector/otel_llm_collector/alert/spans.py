@@ -1,4 +1,4 @@
-"""Rules about single spans, seen as they are kept: `cost > 1`, `duration > 30s`, `error`, `output_tokens > 4000`.
+"""Rules about single spans that the engine notices: `cost > 1`, `duration > 30s`, `error`, `output_tokens > 4000`.
 
     alerts:
       spans:
@@ -11,7 +11,6 @@ is not looked at again.
 
 from __future__ import annotations
 
-import operator
 import re
 import threading
 from collections import OrderedDict
@@ -19,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from otel_llm_semconv import attributes as attr
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
@@ -32,50 +30,23 @@ from otel_llm_collector.measure.names import label_name
 from otel_llm_collector.measure.promql.query import parse
 from otel_llm_collector.measure.promql.storage import Labels, make_labels
 from otel_llm_collector.measure.promql.values import Sample
+from otel_llm_collector.span_conditions import ERROR, MEASURES, NoticedSpan, SpanCondition
 
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-_MEASURES: dict[str, Callable[[Call], float | None]] = {
-    "cost": lambda call: None if call.cost_nano is None else call.cost_nano / 1e9,
-    "duration": lambda call: call.seconds,
-    "input_tokens": lambda call: call.number(attr.GEN_AI_USAGE_INPUT_TOKENS),
-    "output_tokens": lambda call: call.number(attr.GEN_AI_USAGE_OUTPUT_TOKENS),
-    "time_to_first_token": lambda call: call.number(attr.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK),
-}
+_COMPARED = tuple(name for name in MEASURES if name != ERROR.what)
 _CONDITION = re.compile(r"\s*(?P<what>\w+)\s*(?P<sign>>=|<=|==|!=|>|<)\s*(?P<bound>[0-9.]+[a-z]*)\s*")
 _NO_QUERY = parse("vector(0) > 1")  # what the API shows of a rule that has none: never anything
-_LABELS = tuple((label_name(SHORT_NAMES[name]), name) for name in ("service", "operation", "provider", "model"))
+_LABELS = tuple(label_name(SHORT_NAMES[name]) for name in ("service", "operation", "provider", "model"))
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What a span must be like; `measure` gives a value when it is."""
-
-    text: str
-    measure: Callable[[Call], float | None]
-
-
-def read_condition(text: str) -> Condition:
+def read_condition(text: str) -> SpanCondition:
     """The condition that `text` is; raises `ValueError`."""
-    if text.strip() == "error":
-        return Condition(text, lambda call: 1.0 if call.error else None)
+    if text.strip() == ERROR.what:
+        return ERROR
     match = _CONDITION.fullmatch(text)
-    if match is None or match["what"] not in _MEASURES:
-        msg = f"is no condition on a span; write error, or one of {', '.join(_MEASURES)} with > and a number"
+    if match is None or match["what"] not in _COMPARED:
+        msg = f"is no condition on a span; write error, or one of {', '.join(_COMPARED)} with > and a number"
         raise ValueError(msg)
-    bound, compare, read = _bound(match["bound"]), _COMPARE[match["sign"]], _MEASURES[match["what"]]
-
-    def measure(call: Call) -> float | None:
-        value = read(call)
-        return value if value is not None and compare(value, bound) else None
-
-    return Condition(text, measure)
+    return SpanCondition(match["what"], match["sign"], _bound(match["bound"]))
 
 
 def _bound(text: str) -> float:
@@ -132,26 +103,39 @@ class SpanRules:
             self._hits = {rule.name: self._hits[rule.name] if rule.name in same else {} for rule in rules}
             self._rules = [(rule, read_condition(rule.when)) for rule in rules]
 
-    def observe(self, request: bytes) -> None:
-        """Look at the spans of one kept trace request."""
-        if not self._rules:
-            return
-        now = self._clock()
-        for call in calls(request):
-            for rule, condition in self._rules:
-                value = condition.measure(call)
-                if value is not None and all(call.get(key) == wanted for key, wanted in rule.where.items()):
-                    self._hit(rule.name, call, value, now)
+    @property
+    def conditions(self) -> tuple[SpanCondition, ...]:
+        """Which spans `observe` is to be shown."""
+        return tuple({condition: None for _, condition in self._rules})
 
-    def _hit(self, name: str, call: Call, value: float, now: float) -> None:
-        identity = call.identity + name.encode()
+    def observe(self, noticed: Sequence[NoticedSpan], request: bytes) -> None:
+        """Look at spans that were noticed in a kept trace request, which is read again only for rules with `where`."""
+        now = self._clock()
+        said: dict[bytes, Call] | None = None
+        for rule, condition in self._rules:
+            for span in noticed:
+                value = condition.measure(span)
+                if value is None:
+                    continue
+                if rule.where:
+                    said = {call.identity: call for call in calls(request)} if said is None else said
+                    call = said.get(span.trace_id + span.span_id)
+                    if call is None or any(call.get(key) != wanted for key, wanted in rule.where.items()):
+                        continue
+                self._hit(rule.name, span, value, now)
+
+    def _hit(self, name: str, span: NoticedSpan, value: float, now: float) -> None:
+        identity = span.trace_id + span.span_id + name.encode()
         with self._lock:
             if identity in self._seen:
                 return
             self._seen[identity] = None
             if len(self._seen) > limits.MAX_REMEMBERED_SPANS:
                 self._seen.popitem(last=False)
-            labels = make_labels({label: call.get(short)[: limits.MAX_LABEL_CHARS] for label, short in _LABELS})
+            said = (span.service, span.operation, span.provider, span.model)
+            labels = make_labels(
+                {label: one[: limits.MAX_LABEL_CHARS] for label, one in zip(_LABELS, said, strict=True)}
+            )
             hits = self._hits.get(name)
             if hits is None:
                 return  # its rule has gone
@@ -159,7 +143,7 @@ class SpanRules:
                 self.dropped += 1
                 return
             before = hits.get(labels)
-            hits[labels] = _Hit(now, value, call.trace_id.hex(), before.count + 1 if before else 1)
+            hits[labels] = _Hit(now, value, span.trace_id.hex(), before.count + 1 if before else 1)
 
     def running(self, key: Callable[[Rule], str]) -> list[RunningRule]:
         """The rules for the evaluator; `key` says how one is known after a restart."""

@@ -8,7 +8,7 @@ Python has limits of its own. So it does with results of evaluations, which are 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from otel_llm_semconv import attributes as attr
@@ -25,6 +25,7 @@ from otel_llm_collector.engine.calls import Memory
 from otel_llm_collector.engine.prices import KINDS, RateBook, Rates
 from otel_llm_collector.engine.pure import CURRENCY, WRITTEN
 from otel_llm_collector.engine.refusals import REFUSALS
+from otel_llm_collector.span_conditions import NoticedSpan, SpanCondition
 
 _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 
@@ -32,7 +33,9 @@ _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
 class Wire(Protocol):
     """What `otel_llm_wire.Engine` can do; None means that the reference has to look at the request."""
 
-    def traces(self, request: bytes) -> tuple[bytes, int, Any, Any, Any, Callable[[], None]] | None: ...
+    def traces(
+        self, request: bytes, conditions: Sequence[tuple[str, str, float]]
+    ) -> tuple[bytes, int, Any, Any, Any, list[Any], Callable[[], None]] | None: ...
 
 
 class NativeEngine:
@@ -63,6 +66,15 @@ class NativeEngine:
         self._for_reference = [_EVALUATION, *(event.encode() for event in dialects["logs"])]
         self.handed_back = 0
 
+    @property
+    def watch(self) -> tuple[SpanCondition, ...]:
+        """Which spans are noticed, by the reference too."""
+        return self._reference.watch
+
+    @watch.setter
+    def watch(self, conditions: tuple[SpanCondition, ...]) -> None:
+        self._reference.watch = conditions
+
     def process(self, signal: Signal, request: bytes) -> Outcome:
         """One pass over `request`. Raises `MalformedRequest` when it is no such request."""
         outcome = self._traces(request) if signal is Signal.TRACES else self._counted(signal, request)
@@ -72,11 +84,14 @@ class NativeEngine:
         return outcome
 
     def _traces(self, request: bytes) -> Outcome | None:
-        found = self._wire.traces(request)
+        found = self._wire.traces(request, [(one.what, one.sign, one.bound) for one in self.watch])
         if found is None:
             return None
-        payload, accepted, counters, histograms, notes, kept = found
-        return Outcome(payload, accepted, counters=counters, histograms=histograms, notes=notes, kept=kept)
+        payload, accepted, counters, histograms, notes, met, kept = found
+        noticed = [NoticedSpan(*ids, *names, *said) for ids, names, *said in met]
+        return Outcome(
+            payload, accepted, counters=counters, histograms=histograms, notes=notes, noticed=noticed, kept=kept
+        )
 
     def _counted(self, signal: Signal, request: bytes) -> Outcome | None:
         if signal is Signal.LOGS and any(needle in request for needle in self._for_reference):

@@ -41,6 +41,7 @@ from otel_llm_collector.engine.settings import ProcessorsConfig
 from otel_llm_collector.engine.spans import PROVIDER_CALLS, GenAiSpan, mark_wrappers, read, text
 from otel_llm_collector.engine.wire import salvage
 from otel_llm_collector.errors import MalformedRequest
+from otel_llm_collector.span_conditions import NoticedSpan, SpanCondition, meets_any
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class PureEngine:
     ) -> None:
         self._family = family
         self._memory = memory or CallMemory(limits.MAX_REMEMBERED_CALLS, limits.REMEMBERED_CALL_SECONDS * 10**9)
+        self.watch: tuple[SpanCondition, ...] = ()
         self._rates = rates
         self._normaliser = normaliser
         processors = processors or ProcessorsConfig()
@@ -103,6 +105,7 @@ class PureEngine:
             counters=state.counters,
             histograms=state.histograms,
             notes=state.notes,
+            noticed=state.noticed,
             kept=state.kept,
         )
 
@@ -135,6 +138,7 @@ class PureEngine:
             price = self._price(genai)
             more = _derived(genai, price)
             changed |= _write(genai, price, more)
+            _notice(self.watch, service, genai, price, state)
             if not genai.is_wrapper and not genai.is_repeat:
                 _measure(service, genai, price, more, state)
                 families.measure(self._family, service, genai, state)
@@ -213,6 +217,7 @@ class _Pass:
     counters: dict[tuple[str, tuple[str, ...]], float] = field(default_factory=dict)
     histograms: dict[tuple[str, tuple[str, ...]], HistogramDelta] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
+    noticed: list[NoticedSpan] = field(default_factory=list)
     kept: Callable[[], None] = nothing_to_keep
 
     def add(self, metric: metrics.Metric, labels: tuple[str, ...], value: float) -> None:
@@ -404,6 +409,31 @@ def _measure(
         _measure_call(labels, genai, price, state)
         if attr.OTEL_LLM_OUTPUT_TIME_PER_TOKEN in more:
             state.observe(metrics.OTEL_LLM_TIME_PER_OUTPUT_TOKEN, labels, more[attr.OTEL_LLM_OUTPUT_TIME_PER_TOKEN])
+
+
+def _notice(
+    conditions: tuple[SpanCondition, ...], service: str, genai: GenAiSpan, price: Price | Unknown | None, state: _Pass
+) -> None:
+    """Keep what rules about single spans ask of a span that meets any of `conditions`; one counted before does not."""
+    if not conditions or genai.is_repeat:
+        return
+    span = genai.span
+    noticed = NoticedSpan(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        service=service,
+        operation=genai.operation,
+        provider=genai.provider,
+        model=genai.request_model,
+        error=bool(genai.error),
+        seconds=max(0, span.end_time_unix_nano - span.start_time_unix_nano) / _NANO,
+        cost=price.total / _NANO if isinstance(price, Price) else None,
+        input_tokens=genai.tokens.get("input"),
+        output_tokens=genai.tokens.get("output"),
+        time_to_first_token=genai.time_to_first_token,
+    )
+    if meets_any(conditions, noticed):
+        state.noticed.append(noticed)
 
 
 def _measure_call(labels: tuple[str, ...], genai: GenAiSpan, price: Price | Unknown | None, state: _Pass) -> None:
