@@ -1,4 +1,4 @@
-"""What a destination's profile costs: every shipped profile in Rust and in Python, on the same bytes.
+"""What is done for a destination, and its cost: every shipped profile, and `content: drop`, in Rust and in Python.
 
     python benchmarks/delivery/profiles.py
 
@@ -12,11 +12,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import otel_llm_wire
 from otel_llm_collector.contract import Signal
+from otel_llm_collector.deliver.content import dropper, without_content
 from otel_llm_collector.deliver.debug import DebugSettings
 from otel_llm_collector.deliver.profile import shipped_profiles
 from otel_llm_collector.engine import load_engine
@@ -29,6 +31,7 @@ from traffic import request_of  # noqa: E402
 
 SPANS = 512
 SECONDS = 1.0  # for each figure
+Work = Callable[[bytes], object]
 
 
 def best(work: Callable[[], object]) -> float:
@@ -44,13 +47,17 @@ def main() -> None:
     """Measure, print, write results and table."""
     request = load_engine({}).process(Signal.TRACES, request_of("rag", SPANS, 1500)).payload
     copied = best(lambda: bytearray(request))
-    results = []
+    work: dict[str, tuple[Work, Work]] = {}
     for name in shipped_profiles():
         profile: Any = DebugSettings.model_validate({"type": "debug", "profile": name}).profile
-        native, reference = profile.compiled(wire=otel_llm_wire), profile.compiled()
-        figures = best(lambda one=native: one.apply(request)), best(lambda one=reference: one.apply(request))
-        results.append({"profile": name, "native": figures[0], "reference": figures[1]})
-        print(f"{name:9} native {figures[0]:6.3f} µs/span, Python {figures[1]:6.2f}", flush=True)
+        work[name] = profile.compiled(wire=otel_llm_wire).apply, profile.compiled().apply
+    drop = dropper(otel_llm_wire)
+    work["content: drop"] = partial(drop, Signal.TRACES), partial(without_content, Signal.TRACES)
+    results = []
+    for name, twins in work.items():
+        native, reference = (best(partial(one, request)) for one in twins)
+        results.append({"profile": name, "native": native, "reference": reference})
+        print(f"{name:13} native {native:6.3f} µs/span, Python {reference:6.2f}", flush=True)
     found = {"machine": machine(), "request_bytes": len(request), "copy": copied, "results": results}
     (HERE / "profiles.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     lines = ["| profile | Rust, µs/span | Python, µs/span | Python : Rust |", "|---|---|---|---|"]

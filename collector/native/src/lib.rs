@@ -14,6 +14,7 @@ pub mod count;
 pub mod derive;
 pub mod dialect_table;
 pub mod dialects;
+pub mod drop_content;
 pub mod edits;
 pub mod engine;
 pub mod json;

@@ -22,7 +22,7 @@ use crate::tables::{
 };
 
 /// The form of what Python gives and is answered. It changes with either, here and in the collector's `rust.py`.
-const TABLES: u32 = 6;
+const TABLES: u32 = 7;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -446,7 +446,7 @@ mod otel_llm_wire {
     #[pymodule_export]
     use super::{count_log_records, count_metric_points, PyCallMemory, PyEngine};
     #[pymodule_export]
-    use crate::python_profile::PyProfile;
+    use crate::python_profile::{PyContent, PyProfile};
     #[pymodule_export]
     use crate::python_summary::PySummaries;
     use pyo3::prelude::*;

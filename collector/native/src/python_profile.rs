@@ -1,11 +1,14 @@
-//! Profiles for Python: plain data in, bytes out.
+//! What is done to a request for its destination, for Python: plain data in, bytes out.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::drop_content;
 use crate::profile::apply;
 use crate::profile_rules::{Number, Pick, PlainProfile, PlainSource, Rules};
 use crate::python::detached;
+use crate::splice::Plan;
+use crate::wire::Result;
 
 /// A profile as `deliver/profile_native.py` writes it.
 #[derive(FromPyObject)]
@@ -76,16 +79,52 @@ impl PyProfile {
 
     /// The request as its destination wants it, the same object where nothing changes; None when the reference has to
     /// look at it.
-    fn apply<'py>(&self, py: Python<'py>, request: &Bound<'py, PyBytes>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let bytes = request.as_bytes();
-        match detached(py, bytes.len(), || apply(bytes, &self.rules)) {
-            Err(_) => Ok(None),
-            Ok(None) => Ok(Some(request.clone())),
-            Ok(Some(plan)) => PyBytes::new_with(py, plan.size(bytes), |target| {
-                detached(py, bytes.len(), || plan.write(bytes, target));
-                Ok(())
-            })
-            .map(Some),
-        }
+    fn apply<'py>(&self, request: &Bound<'py, PyBytes>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        edited(request, |bytes| apply(bytes, &self.rules))
+    }
+}
+
+#[pyclass(frozen, name = "Content", module = "otel_llm_wire")]
+pub struct PyContent {
+    rules: drop_content::Rules,
+}
+
+#[pymethods]
+impl PyContent {
+    /// `names` and `prefixes` of attributes that are content, names that are none in spite of their prefix, the prefix of
+    /// events with content in their body, and the attribute with an event's name.
+    #[new]
+    #[allow(clippy::needless_pass_by_value)] // what is extracted from Python is owned
+    fn new(
+        names: Vec<String>,
+        prefixes: Vec<String>,
+        except: Vec<String>,
+        event_prefix: &str,
+        event_name: &str,
+    ) -> Self {
+        PyContent { rules: drop_content::Rules::new(&names, &prefixes, &except, event_prefix, event_name) }
+    }
+
+    /// A request of spans or of log records without content, the same object where it has none; None when the reference has
+    /// to look at it.
+    fn drop<'py>(&self, request: &Bound<'py, PyBytes>, is_logs: bool) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        edited(request, |bytes| drop_content::drop_content(bytes, &self.rules, is_logs))
+    }
+}
+
+/// The request with the edits that `edits` makes.
+fn edited<'py>(
+    request: &Bound<'py, PyBytes>,
+    edits: impl FnOnce(&[u8]) -> Result<Option<Plan>> + Send,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let (py, bytes) = (request.py(), request.as_bytes());
+    match detached(py, bytes.len(), || edits(bytes)) {
+        Err(_) => Ok(None),
+        Ok(None) => Ok(Some(request.clone())),
+        Ok(Some(plan)) => PyBytes::new_with(py, plan.size(bytes), |target| {
+            detached(py, bytes.len(), || plan.write(bytes, target));
+            Ok(())
+        })
+        .map(Some),
     }
 }

@@ -20,7 +20,7 @@ from otel_llm_collector.deliver.aside import aside
 from otel_llm_collector.deliver.bisect import Bisector, Result, Send
 from otel_llm_collector.deliver.books import Books, Entry
 from otel_llm_collector.deliver.breaker import Breaker
-from otel_llm_collector.deliver.content import without_content
+from otel_llm_collector.deliver.content import ContentDropper, dropper
 from otel_llm_collector.deliver.dead_letters import DeadLetters
 from otel_llm_collector.deliver.events import only_events
 from otel_llm_collector.deliver.filter import Filter
@@ -56,19 +56,19 @@ def compose(
     time: Timing,
 ) -> Step:
     """The steps of one destination, in the order in which a parcel passes them."""
+    wire = rust.module(os.environ)
     drop = _dropping(name, settings, books, condition)
     send = _retried(name, destination.send, retry, books, condition, time)
     step = _observed(name, Bisector(send, time.clock), drop)
     step = _split(step, settings.max_request_bytes, drop)
     if settings.profile is not None:
-        wire = rust.module(os.environ)
         step = _shaped(step, settings.profile.compiled(settings.resource_attributes(), wire))
     if settings.routes():
         step = _routed(step, settings.routes())
     if settings.log_events:
         step = _only_events(step, settings.log_events)
     if settings.content is Content.DROP:
-        step = _without_content(step)
+        step = _without_content(step, dropper(wire))
     return step
 
 
@@ -84,9 +84,9 @@ def filtered(following: Step, chosen: Filter) -> Step:
     return step
 
 
-def _without_content(following: Step) -> Step:
+def _without_content(following: Step, drop: ContentDropper) -> Step:
     async def step(parcel: Parcel, entry: Entry) -> None:
-        payload = await aside(parcel.payload, lambda: without_content(parcel.signal, parcel.payload))
+        payload = await aside(parcel.payload, lambda: drop(parcel.signal, parcel.payload))
         await following(replace(parcel, payload=payload), entry)
 
     return step

@@ -1,10 +1,15 @@
-"""Removing content: what people or models wrote, in attributes, span events and log bodies."""
+"""Removing content: what people or models wrote, in attributes, span events and log bodies.
+
+In Rust (`otel_llm_wire.Content`) where that is built, else in Python; what is not plain OTLP is left to Python.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from otel_llm_semconv import attributes as attr
+from otel_llm_semconv.catalog import ATTRIBUTES
 from otel_llm_semconv.content_keys import content_keys
 
 from otel_llm_collector.contract import Signal
@@ -14,6 +19,25 @@ _KEYS = content_keys()
 _CONTENT_BYTES = [key.encode() for key in (*sorted(_KEYS.exact), *_KEYS.prefixes)]
 # Log events of conventions up to 1.36 carry messages in their body; their names start so.
 _EVENT_PREFIX = attr.GEN_AI_SYSTEM.removesuffix("system")
+_EVENT_NAME = "event.name"  # of records whose sender knows no field for it
+
+ContentDropper = Callable[[Signal, bytes], bytes]
+
+
+def dropper(wire: Any | None) -> ContentDropper:
+    """`without_content`, in Rust where `wire`, the module, is there."""
+    if wire is None:
+        return without_content
+    known = [name for name in ATTRIBUTES if name.startswith(_KEYS.prefixes)]
+    content = wire.Content(sorted(_KEYS.exact), list(_KEYS.prefixes), known, _EVENT_PREFIX, _EVENT_NAME)
+
+    def drop(signal: Signal, payload: bytes) -> bytes:
+        if signal is Signal.METRICS:
+            return payload
+        made: bytes | None = content.drop(payload, signal is Signal.LOGS)
+        return without_content(signal, payload) if made is None else made
+
+    return drop
 
 
 def without_content(signal: Signal, payload: bytes) -> bytes:
@@ -41,9 +65,7 @@ def _may_have_content(signal: Signal, payload: bytes) -> bool:
 
 
 def _legacy_event(record: Any) -> bool:
-    return any(
-        one.key == "event.name" and one.value.string_value.startswith(_EVENT_PREFIX) for one in record.attributes
-    )
+    return any(one.key == _EVENT_NAME and one.value.string_value.startswith(_EVENT_PREFIX) for one in record.attributes)
 
 
 def _drop_content(attributes: Any) -> None:
