@@ -82,6 +82,7 @@ class App:
             lambda: alerting.config.shown(Mask(alerting.config.secrets())),
             queries,
             actions,
+            self.telemetry.connection_closed,
         )
         exemplars = Exemplars(series, time.time)
         observers = {
@@ -104,7 +105,9 @@ class App:
         if config.receivers.otlp.grpc is not None:
             self.receivers["OTLP/gRPC"] = OtlpGrpcReceiver(config.receivers.otlp.grpc, self.intake)
         if config.receivers.otlp.http is not None:
-            self.receivers["OTLP/HTTP"] = OtlpHttpReceiver(config.receivers.otlp.http, self.intake)
+            self.receivers["OTLP/HTTP"] = OtlpHttpReceiver(
+                config.receivers.otlp.http, self.intake, self.telemetry.connection_closed
+            )
 
         # Sinks first. The log opens before its readers and closes after them; it is sealed before they are to finish.
         sinks_first: list[Lifecycle] = [

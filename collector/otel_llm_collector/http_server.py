@@ -1,6 +1,7 @@
 """One HTTP listener inside the collector's event loop: uvicorn with our sockets, our signals and no logging of its own.
 
-Used by the OTLP/HTTP receiver and by the admin server.
+Used by the OTLP/HTTP receiver and by the admin server. A connection that does not finish the head of a request in time,
+or sends a head without end, is closed: it would hold its place, or memory, for ever.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from otel_llm_collector import limits
 from otel_llm_collector.access import ListenerTls
 from otel_llm_collector.config_types import split_endpoint
 from otel_llm_collector.errors import StartError
@@ -57,13 +60,15 @@ class HttpServer:
         section: str,
         *,
         tls: ListenerTls | None = None,
-        max_connections: int = 1024,
+        max_connections: int = limits.MAX_HTTP_CONNECTIONS,
+        on_closed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._application = application
         self._endpoint = endpoint
         self._section = section
         self._tls = tls
         self._max_connections = max_connections
+        self._on_closed = on_closed  # told why a connection was closed
         self._server: _Quiet | None = None
         self._task: asyncio.Task[None] | None = None
         self.address = endpoint  # host:port that is really listened on, once started
@@ -76,6 +81,7 @@ class HttpServer:
         config = uvicorn.Config(
             self._application,
             interface="asgi3",
+            http=type("_Connection", (_Connection,), {"on_closed": staticmethod(self._on_closed)}),
             ws="none",
             proxy_headers=False,
             log_config=None,
@@ -127,3 +133,51 @@ class _Quiet(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Connection(HttpToolsProtocol):
+    """uvicorn's connection with bounds on the head of each request, in seconds and in bytes."""
+
+    on_closed: Callable[[str], None]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._head_timer: asyncio.TimerHandle | None = None  # runs while a head is awaited
+        self._head_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_there()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is not None and self._head_bytes > limits.MAX_HEAD_BYTES:
+            self._close("head_too_large")
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        self._await_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_is_there()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(limits.MAX_HEAD_SECONDS, self._close, "head_timeout")
+
+    def _head_is_there(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _close(self, reason: str) -> None:
+        self._head_is_there()
+        self.on_closed(reason)
+        self.transport.abort()  # who sends so would not read an answer

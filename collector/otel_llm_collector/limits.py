@@ -20,6 +20,15 @@ INLINE_REQUEST_BYTES = 128 * 1024
 # reject: gRPC calls handled at one time; further ones get RESOURCE_EXHAUSTED from the transport
 MAX_CONCURRENT_CALLS = 256
 
+# wait: bodies decompressed or read as JSON at one time; until they are, nobody knows how large they become
+MAX_DECODED_AT_ONCE = 2
+
+# close: an HTTP connection on which the head of a request is not complete after so many seconds or bytes; over so many
+# connections, further ones get 503
+MAX_HEAD_SECONDS = 15.0
+MAX_HEAD_BYTES = 128 * 1024
+MAX_HTTP_CONNECTIONS = 1024
+
 # close: a request whose body takes longer than this to arrive is given up with 408
 MAX_BODY_SECONDS = 60.0
 

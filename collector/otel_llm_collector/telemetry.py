@@ -59,6 +59,13 @@ class Telemetry:
         self._reasons = counter(
             "otel_llm_receiver_refused_items", "Refused items by reason.", *_DOOR, "signal", "reason"
         )
+        self._closed = counter(
+            "otel_llm_http_closed_connections",
+            "HTTP connections closed because the head of a request did not come in time, or was too large.",
+            "reason",
+        )
+        for reason in ("head_timeout", "head_too_large"):
+            self._closed.labels(reason)
         self._notes = counter(
             "otel_llm_engine_noted_items", "Items kept although something about them is odd.", "reason"
         )
@@ -69,6 +76,10 @@ class Telemetry:
         for transport in ("grpc", "http"):
             for family in (*self._received.values(), *self._accepted.values(), *self._refused.values()):
                 family.labels("otlp", transport)
+
+    def connection_closed(self, reason: str) -> None:
+        """An HTTP connection was closed for `reason`."""
+        self._closed.labels(reason).inc()
 
     def request(self, signal: Signal, transport: str, outcome: str) -> None:
         """One request ended as `success`, `refused` or `failure`."""

@@ -801,6 +801,16 @@ OTEL_LLM_EXPORTER_WAITING_LOG_RECORDS: Final = Metric(
     ),
 )
 
+OTEL_LLM_HTTP_CLOSED_CONNECTIONS: Final = Metric(
+    "otel_llm.http.closed_connections",
+    "counter",
+    "{connection}",
+    "HTTP connections closed because the head of a request did not come in time, or was too large.",
+    (
+        "otel_llm.collector.reason",
+    ),
+)
+
 OTEL_LLM_RECEIVER_REFUSED_ITEMS: Final = Metric(
     "otel_llm.receiver.refused_items",
     "counter",
@@ -1662,6 +1672,7 @@ OTHER_METRICS: Final = {
         OTEL_LLM_EXPORTER_ACCEPTED_LOG_RECORDS,
         OTEL_LLM_EXPORTER_DROPPED_LOG_RECORDS,
         OTEL_LLM_EXPORTER_WAITING_LOG_RECORDS,
+        OTEL_LLM_HTTP_CLOSED_CONNECTIONS,
         OTEL_LLM_RECEIVER_REFUSED_ITEMS,
         OTEL_LLM_ENGINE_NOTED_ITEMS,
         OTEL_LLM_BUILD_INFO,

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -174,6 +176,10 @@ async def sending(url: str, count: int = 4, size: int = 0) -> AsyncIterator[Send
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """A folder for a collector."""
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """A folder for a collector; one that a failed test left running is ended."""
+    made = Machine(tmp_path)
+    yield made
+    if made.process is not None and made.process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(made.process.pid, signal.SIGKILL)

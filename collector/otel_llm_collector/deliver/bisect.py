@@ -47,5 +47,6 @@ class Bisector:
             except (Permanent, Retryable) as error:
                 result = error
             await ended(part, result)
+            del result  # an error holds this frame: a ring with the request in it
         if requests >= limits.MAX_BISECT_REQUESTS and not taken:
             self._again_at = self._clock() + limits.BISECT_PAUSE_SECONDS

@@ -90,8 +90,11 @@ class OtlpGrpcReceiver:
             except Exception as raised:  # the sender is answered whatever went wrong
                 error = raised
             self._intake.answered(signal, "grpc", error)
-            if error is not None:
-                await _abort(context, error)
+            try:
+                if error is not None:
+                    await _abort(context, error)
+            finally:
+                error = None  # it holds this frame: a ring with the request in it, which only the collector would undo
             return answer(signal, rejects).SerializeToString()
 
         return export

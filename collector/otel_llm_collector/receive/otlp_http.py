@@ -34,6 +34,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
+_TOO_SLOW = 408
 
 
 class OtlpHttpConfig(BaseModel):
@@ -57,16 +58,21 @@ class OtlpHttpConfig(BaseModel):
 class OtlpHttpReceiver:
     """The HTTP listener; `address` is where it listens once started."""
 
-    def __init__(self, config: OtlpHttpConfig, intake: Intake) -> None:
+    def __init__(
+        self, config: OtlpHttpConfig, intake: Intake, on_closed: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._intake = intake
         self._max_bytes = config.max_request_bytes
         self._token = config.token
+        self._decoding = asyncio.Semaphore(limits.MAX_DECODED_AT_ONCE)
         application: Any = self._application
         if config.cors_origins:
             application = CORSMiddleware(
                 application, allow_origins=config.cors_origins, allow_methods=["POST"], allow_headers=["*"]
             )
-        self._server = HttpServer(application, config.endpoint, "receivers.otlp.http", tls=config.tls)
+        self._server = HttpServer(
+            application, config.endpoint, "receivers.otlp.http", tls=config.tls, on_closed=on_closed
+        )
 
     @property
     def address(self) -> str:
@@ -99,6 +105,7 @@ class OtlpHttpReceiver:
             error = raised
             await exchange.fail(raised)
         self._intake.answered(signal, "http", error)
+        error = None  # it holds this frame, and the frames below the request: a ring that only the collector would undo
 
     async def _export(self, exchange: _Exchange, signal: Signal) -> None:
         exchange.check(self._token)
@@ -106,9 +113,11 @@ class OtlpHttpReceiver:
             body = await exchange.body(self._max_bytes, self._intake, held)
             if len(body) < limits.INLINE_REQUEST_BYTES and exchange.encoding == "identity":
                 request, unread = self._decode(exchange, signal, body)
+                held.enter_context(self._intake.reserve(max(0, len(request) - len(body))))
             else:
-                request, unread = await asyncio.to_thread(self._decode, exchange, signal, body)
-            held.enter_context(self._intake.reserve(max(0, len(request) - len(body))))
+                async with self._decoding:  # what a body becomes is known, and reserved, only afterwards
+                    request, unread = await asyncio.to_thread(self._decode, exchange, signal, body)
+                    held.enter_context(self._intake.reserve(max(0, len(request) - len(body))))
             del body
             rejects = await self._intake.accept(signal, request, transport="http", already_rejected=unread)
         await exchange.succeed(signal, rejects)
@@ -185,7 +194,7 @@ class _Exchange:
         except TimeoutError as error:
             seconds = limits.MAX_BODY_SECONDS
             msg = f"body: not complete after {seconds:.0f} s ({total} bytes seen); send it faster"
-            raise _Refused(408, msg) from error
+            raise _Refused(_TOO_SLOW, msg) from error
         return b"".join(pieces)
 
     async def _piece(self) -> bytes:
@@ -220,7 +229,8 @@ class _Exchange:
     async def refuse(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         """Answer with an error; what is left of the body is discarded first so that the sender sees the answer."""
         try:
-            await self._discard()
+            if status != _TOO_SLOW:  # there is nothing to wait for
+                await self._discard()
         except (_Disconnected, TimeoutError):
             return
         status_message = status_pb2.Status(code=_GRPC_CODES.get(status, code_pb2.UNKNOWN), message=message)

@@ -55,6 +55,7 @@ class AdminServer:
         running: Callable[[], dict[str, Any]],
         queries: PrometheusApi,
         actions: Actions,
+        on_closed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._queries = queries
         self._expose = expose
@@ -76,7 +77,7 @@ class AdminServer:
         own = [Route(path, handler, methods=["GET"]) for path, handler in routes.items()]
         self.scheme = "https" if config.tls else "http"
         application = Starlette(routes=[*own, *queries.routes(), *actions.routes()])
-        self._server = HttpServer(application, config.endpoint, "server", tls=config.tls)
+        self._server = HttpServer(application, config.endpoint, "server", tls=config.tls, on_closed=on_closed)
 
     @property
     def address(self) -> str:
