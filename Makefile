@@ -27,7 +27,7 @@ kafka: .venv/installed-dev  ## run the tests of the Kafka log against a real bro
 
 test-backends: .venv/installed-dev  ## run the tests against real backends; installs those in .cache (2 GB the first time)
 	@scripts/system-packages
-	@scripts/backends
+	@scripts/backends all
 	@$(BIN)/python -m pytest tests/backends $(ARGS)
 
 test-clients: .venv/installed-dev  ## run client libraries in environments of their own (minutes, 2 GB); ARGS="openai2 chroma"

@@ -11,10 +11,11 @@ production: nothing here bounds memory.
 from __future__ import annotations
 
 from otel_llm_collector.fakes.comet import FakeComet
+from otel_llm_collector.fakes.jaeger import FakeJaeger
 from otel_llm_collector.fakes.kafka import KafkaCluster
 from otel_llm_collector.fakes.langfuse import FakeLangfuse
 from otel_llm_collector.fakes.opik import FakeOpik
 from otel_llm_collector.fakes.wandb import FakeWandb
 from otel_llm_collector.fakes.weave import FakeWeave
 
-__all__ = ["FakeComet", "FakeLangfuse", "FakeOpik", "FakeWandb", "FakeWeave", "KafkaCluster"]
+__all__ = ["FakeComet", "FakeJaeger", "FakeLangfuse", "FakeOpik", "FakeWandb", "FakeWeave", "KafkaCluster"]

@@ -85,8 +85,9 @@ class FakeOpik(FakeServer):
     """Opik's OTLP intake and feedback API.
 
     OTLP side after comet-ml/opik, mid-2026 (OpenTelemetryResource, OpenTelemetryMapper, its mapping rules and their
-    test); REST side after what the `opik` client 2.2.122 sends. Traces are made from the roots of a request; ids are
-    computed from the earliest start in the first request that brings a trace.
+    test); REST side after what the `opik` client 2.2.122 sends, whose traces, spans and scores it takes as well. Traces
+    that come over OTLP are made from the roots of a request; ids are computed from the earliest start in the first
+    request that brings a trace.
     """
 
     def __init__(self, api_key: str = "") -> None:
@@ -99,22 +100,62 @@ class FakeOpik(FakeServer):
 
     def answer(self, request: Request) -> tuple[int, Any]:
         """See the class."""
+        if request.method == "GET" and request.path == "/api/is-alive/ping":
+            return 200, {"message": "Healthy Server", "healthy": True}
         if self._api_key and request.headers.get("authorization") != self._api_key:
             raise Refused(401, "API key not found; it is sent as it is, without Bearer")
-        path = request.path.removeprefix("/api/v1/private/")
-        if request.method == "POST" and path == "otel/v1/traces":
-            self._take(request)
-            return 200, None
-        if request.method == "POST" and path == "otel/v1/metrics":
-            raise Refused(501, "OpenTelemetry metrics are not implemented")
-        if request.method == "PUT" and path in ("traces/feedback-scores", "spans/feedback-scores"):
-            self._score(request.document(), self.traces if path.startswith("traces") else self.spans)
-            return 204, None
-        if request.method == "PUT" and path == "traces/threads/feedback-scores":
-            for score in _checked_scores(request.document(), "thread_id"):
-                self.thread_scores.setdefault(score["thread_id"], []).append(score)
-            return 204, None
-        raise Refused(404, f"no {request.method} {request.path}")
+        return self._taken(request, request.path.removeprefix("/api/v1/private/"))
+
+    def _taken(self, request: Request, path: str) -> tuple[int, Any]:
+        kind = path.partition("/")[0]
+        match request.method, path:
+            case "POST", "otel/v1/traces":
+                self._take(request)
+                return 200, None
+            case "POST", "otel/v1/metrics":
+                raise Refused(501, "OpenTelemetry metrics are not implemented")
+            case "PUT", "traces/threads/feedback-scores":
+                for score in _checked_scores(request.document(), "thread_id"):
+                    self.thread_scores.setdefault(score["thread_id"], []).append(score)
+            case "PUT", "traces/feedback-scores" | "spans/feedback-scores":
+                self._score(request.document(), self.traces if kind == "traces" else self.spans)
+            case "POST", "traces/batch" | "spans/batch":
+                for one in _checked_batch(request.document(), kind):
+                    self._keep(one["id"], one, request, is_span=kind == "spans")
+            case "PATCH", _ if kind in ("traces", "spans"):
+                one_id = _uuid7(path.partition("/")[2])
+                self._keep(one_id, request.document(), request, is_span=kind == "spans")
+            case _:
+                raise Refused(404, f"no {request.method} {request.path}")
+        return 204, None
+
+    def _keep(self, one_id: str, said: dict[str, Any], request: Request, *, is_span: bool) -> None:
+        """A trace or span of the client: made, or changed by what is said now; either may come first."""
+        known = self.spans.get(one_id) if is_span else None
+        if not is_span and one_id in self.traces:
+            known = self.traces[one_id].root
+        trace_id = _uuid7(said["trace_id"]) if is_span else one_id
+        span = known or OpikSpan(one_id, trace_id, said.get("parent_span_id"), said.get("name", ""))
+        names = {"total_estimated_cost": "cost"}
+        for field_name in (
+            "name",
+            "type",
+            "model",
+            "provider",
+            "total_estimated_cost",
+            "usage",
+            "input",
+            "output",
+            "tags",
+        ):
+            if said.get(field_name) is not None:
+                setattr(span, names.get(field_name, field_name), said[field_name])
+        if is_span:
+            self.spans[one_id] = span
+            return
+        workspace = request.headers.get("comet-workspace", "default")
+        trace = self.traces.setdefault(one_id, OpikTrace(one_id, workspace, said.get("project_name", ""), span, None))
+        trace.thread_id = said.get("thread_id") or trace.thread_id
 
     def _take(self, request: Request) -> None:
         if request.headers.get("content-type") != "application/x-protobuf":
@@ -148,11 +189,38 @@ class FakeOpik(FakeServer):
 
     def _score(self, document: Any, targets: dict[str, Any]) -> None:
         for score in _checked_scores(document, "id"):
-            if uuid.UUID(score["id"]).version != 7:  # noqa: PLR2004 - as the message says
-                raise Refused(400, f"id {score['id']} must be a version 7 UUID")
+            _uuid7(score["id"])
             if score["id"] not in targets:
                 raise Refused(404, f"{score['id']} is not here")  # stricter: Opik keeps it, and shows it nowhere
             targets[score["id"]].scores[score["name"]] = score
+
+
+def _uuid7(word: Any) -> str:
+    try:
+        found = uuid.UUID(word)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Refused(400, f"id {word} must be a UUID") from error
+    if found.version != 7:  # noqa: PLR2004 - as the message says
+        raise Refused(400, f"id {word} must be a version 7 UUID")
+    return str(found)
+
+
+def _checked_batch(document: Any, kind: str) -> Iterator[dict[str, Any]]:
+    """The members of the client's batch, each with what the original requires."""
+    members = document.get(kind) if isinstance(document, dict) else None
+    if not isinstance(members, list) or not 1 <= len(members) <= _MAX_OPIK_SCORES:
+        raise Refused(422, f"{kind} size must be between 1 and 1000")
+    for one in members:
+        _uuid7(one.get("id"))
+        if not isinstance(one.get("start_time"), str):
+            raise Refused(422, "start_time must not be null")
+        if kind == "spans":
+            _uuid7(one.get("trace_id"))
+            if one.get("type") not in ("general", "tool", "llm", "guardrail"):
+                raise Refused(422, "type must be one of general, tool, llm, guardrail")
+            if not all(isinstance(count, int) for count in (one.get("usage") or {}).values()):
+                raise Refused(400, "usage must hold integers")
+        yield one
 
 
 def _checked_scores(document: Any, id_name: str) -> Iterator[dict[str, Any]]:

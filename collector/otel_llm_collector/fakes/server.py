@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
+import cramjam
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -46,6 +48,7 @@ class FakeServer:
     """An HTTP server on 127.0.0.1 that answers by `answer`."""
 
     address: str = ""
+    encodings: frozenset[str] = frozenset({"gzip"})  # of requests, besides none
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -82,7 +85,7 @@ class FakeServer:
             while True:
                 request = Request(*await read_request(reader))
                 try:
-                    request.body = _decompressed(request)
+                    request.body = _decompressed(request, self.encodings)
                     self.requests.append(request)
                     status, document = self.answer(request)
                 except Refused as refused:
@@ -94,13 +97,15 @@ class FakeServer:
             writer.close()
 
 
-def _decompressed(request: Request) -> bytes:
+def _decompressed(request: Request, encodings: frozenset[str]) -> bytes:
     encoding = request.headers.get("content-encoding", "identity")
-    if encoding == "gzip":
-        return gzip.decompress(request.body)
-    if encoding != "identity":
+    if encoding == "identity":
+        return request.body
+    if encoding not in encodings:
         raise Refused(415, f"content encoding {encoding}")
-    return request.body
+    if encoding == "zstd":
+        return bytes(cramjam.zstd.decompress(request.body))
+    return gzip.decompress(request.body) if encoding == "gzip" else zlib.decompress(request.body)
 
 
 def otlp_spans(request: Request) -> list[Any]:
