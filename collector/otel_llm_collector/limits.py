@@ -196,8 +196,6 @@ MAX_COMET_INTERVALS = 10_000
 # look up again: runs of experiments that a tracker is known to have; the oldest leave first
 MAX_TRACKED_RUNS = 10_000
 
-# make again: scores that a repeated request does not make twice in MLflow; the oldest leave first
-MAX_REMEMBERED_SCORES = 10_000
 # keep: JSON longer than this inside one attribute of another dialect is not read; the attribute stays, counted
 MAX_ATTRIBUTE_JSON_BYTES = 8 * MIB
 

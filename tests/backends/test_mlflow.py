@@ -139,3 +139,19 @@ def test_a_training_run_is_there_once_also_when_its_events_come_again(tools: Any
     assert history("odd_name_") == [(step, step) for step in range(5)]
     assert history("epoch") == [(step, step / 4) for step in range(5)]
     assert history("eval/loss") == [(4, "NaN")]
+
+
+def test_a_repeated_score_replaces_itself_also_after_a_restart(tools: Any, mlflow: str, tmp_path: Path) -> None:
+    """The same judge's second word leaves one assessment with the newer value, whichever is heard again later."""
+    trace = tools.Trace()
+    exporter = {"type": "mlflow", "endpoint": mlflow, "retry": {"initial_seconds": 0.2}}
+    first, second = (trace.score("helpful", value, on=trace.call) for value in (0.0, 1.0))
+    for requests in ((first,), (second, first)):
+        with tools.Collector(tmp_path, {"mlflow": exporter}) as collector:
+            collector.send(Signal.TRACES, trace.request)
+            for request in requests:
+                collector.send(Signal.LOGS, request)
+                tools.wait_for(lambda collector=collector: collector.settled("mlflow"), what="delivery")
+    info = tools.call("GET", f"{mlflow}/api/3.0/mlflow/traces/tr-{trace.id}")["trace"]["trace_info"]
+    (score,) = info["assessments"]
+    assert (score["feedback"]["value"], score["rationale"]) == (1.0, "because")

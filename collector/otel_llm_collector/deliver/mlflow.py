@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 
-from otel_llm_collector import limits
 from otel_llm_collector.contract import Parcel, Receipt, Signal
 from otel_llm_collector.deliver.http_client import HttpClient, HttpDestination, Url
 from otel_llm_collector.deliver.mlflow_runs import MlflowRuns, field_of
@@ -29,6 +28,8 @@ from otel_llm_collector.errors import Permanent
 _EXPERIMENT = "x-mlflow-experiment-id"
 _BY_NAME = "experiment"  # stands in a parcel's headers until the name is an id
 _NOT_YET = frozenset({404})  # the trace that is assessed may still be on its way
+_SCORE, _SCORE_TIME = "otel_llm.score", "otel_llm.score_time"  # which score an assessment is, and when it was made
+_CHANGED = "feedback,rationale,metadata"
 _SOURCES = {"HUMAN": "HUMAN", "LLM": "LLM_JUDGE", "CODE": "CODE"}
 
 
@@ -61,7 +62,6 @@ class Mlflow(HttpDestination):
         self._experiments: dict[str, str] = {}
         self._looking = asyncio.Lock()
         self._runs = MlflowRuns(self.client, self._experiment)
-        self._assessed: dict[tuple[str, int], None] = {}
 
     async def send(self, parcel: Parcel) -> Receipt:
         """Send spans, or assess traces and write runs; see `contract.Destination`."""
@@ -88,12 +88,8 @@ class Mlflow(HttpDestination):
     async def _write_scores(self, parcel: Parcel, headers: Mapping[str, str]) -> int:
         found, unusable = scores(parcel)
         for score in found:
-            key = (score.identifier, score.time_unix_nano)
-            if score.trace_id and key not in self._assessed:
+            if score.trace_id:
                 await self._assess(score, headers)
-                self._assessed[key] = None  # a second try of this parcel would make it twice
-                if len(self._assessed) > limits.MAX_REMEMBERED_SCORES:
-                    del self._assessed[next(iter(self._assessed))]
         return unusable + sum(not score.trace_id for score in found)
 
     async def _experiment(self, name: str) -> str:
@@ -112,19 +108,45 @@ class Mlflow(HttpDestination):
             return known
 
     async def _assess(self, score: Score, headers: Mapping[str, str]) -> None:
-        trace_id = f"tr-{score.trace_id.hex()}"
-        assessment: dict[str, Any] = {
-            "assessment_name": score.name,
-            "trace_id": trace_id,
-            "source": {"source_type": _SOURCES[score.evaluator], "source_id": score.judge or "default"},
-            "feedback": {"value": score.value if score.value is not None else score.label},
-            "metadata": {"label": score.label} if score.label and score.value is not None else {},
-        }
-        if score.span_id:
-            assessment["span_id"] = score.span_id.hex()
-        if score.explanation:
-            assessment["rationale"] = score.explanation
-        path = f"/api/3.0/mlflow/traces/{trace_id}/assessments"
+        """Make the assessment, or change the one of the same judge, whose newest word counts."""
+        path = f"/api/3.0/mlflow/traces/tr-{score.trace_id.hex()}"
         wait = score.is_fresh(self._settings.score_wait_seconds, time.time())
         may_pass = _NOT_YET if wait else frozenset()
-        await self.client.call("POST", path, {"assessment": assessment}, headers=headers, may_pass=may_pass)
+        answer = await self.client.call("GET", path, headers=headers, may_pass=may_pass)
+        known = _known(answer.document(), score.identifier)
+        assessment = _assessment(score)
+        if known is None:
+            await self.client.call("POST", f"{path}/assessments", {"assessment": assessment}, headers=headers)
+        elif known[1] < score.time_unix_nano:
+            change = {"assessment": {**assessment, "assessment_id": known[0]}, "update_mask": _CHANGED}
+            await self.client.call("PATCH", f"{path}/assessments/{quote(known[0], safe='')}", change, headers=headers)
+
+
+def _assessment(score: Score) -> dict[str, Any]:
+    assessment: dict[str, Any] = {
+        "assessment_name": score.name,
+        "trace_id": f"tr-{score.trace_id.hex()}",
+        "source": {"source_type": _SOURCES[score.evaluator], "source_id": score.judge or "default"},
+        "feedback": {"value": score.value if score.value is not None else score.label},
+        "metadata": {_SCORE: score.identifier, _SCORE_TIME: str(score.time_unix_nano)},
+    }
+    if score.label and score.value is not None:
+        assessment["metadata"]["label"] = score.label
+    if score.span_id:
+        assessment["span_id"] = score.span_id.hex()
+    if score.explanation:
+        assessment["rationale"] = score.explanation
+    return assessment
+
+
+def _known(document: Any, identifier: str) -> tuple[str, int] | None:
+    """The id of the assessment that a score is already, and when it was made, in the trace that MLflow answered."""
+    try:
+        for one in document["trace"]["trace_info"].get("assessments", []):
+            metadata = one.get("metadata", {})
+            if metadata.get(_SCORE) == identifier:
+                return str(one["assessment_id"]), int(metadata.get(_SCORE_TIME, 0))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        msg = "answered with a trace that is none; endpoint has to be an MLflow tracking server"
+        raise Permanent(msg) from error
+    return None
