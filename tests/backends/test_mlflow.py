@@ -103,10 +103,13 @@ def test_a_training_run_is_there_once_also_when_its_events_come_again(tools: Any
     """Parameters, each step's numbers, tags, note, artifact and status, read back; sent twice by two collectors."""
     exporter = {"type": "mlflow", "endpoint": mlflow, "retry": {"initial_seconds": 0.2}}
     files = {"type": "file", "path": str(tmp_path), "signals": ["logs"]}
-    with tools.Collector(tmp_path, {"mlflow": exporter, "files": files}) as collector:
+    others = {kind: {"type": kind, "path": str(tmp_path / kind)} for kind in ("comet", "wandb_runs")}
+    with tools.Collector(tmp_path, {"mlflow": exporter, "files": files, **others}) as collector:
         tools.train(collector, "dpo sweep")
-        tools.wait_for(lambda: collector.settled("mlflow", "files"), what="delivery")
-        assert collector.metric("otelcol_exporter_sent_log_records_total", exporter="mlflow") == 16
+        trackers = ("mlflow", *others)
+        tools.wait_for(lambda: collector.settled("files", *trackers), what="delivery")
+        for name in trackers:  # all of them at once
+            assert collector.metric("otelcol_exporter_sent_log_records_total", exporter=name) == 16
     with tools.Collector(tmp_path, {"mlflow": exporter}) as collector:
         for request in tools.kept_logs(tmp_path):
             collector.send(Signal.LOGS, request)

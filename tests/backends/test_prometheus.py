@@ -86,7 +86,7 @@ def send_twice(tools: Any, collector: Any) -> None:
 def test_prometheus_has_what_was_sent_though_an_older_one_swallows_version_2(
     tools: Any, prometheus: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Prometheus 2.42 answers 204 to 2.0 and stores nothing, which is noticed; version 3 takes it; all samples are there."""
+    """Prometheus 2.42 answers 204 to 2.0 and stores nothing, which is noticed; version 3 takes it; nothing is lost."""
     exporter = {"type": "prometheus_remote_write", "endpoint": f"{prometheus}/api/v1/write"}
     with tools.Collector(tmp_path, {"metrics": {**exporter, "external_labels": {"dc": "eu"}}}) as collector:
         send_twice(tools, collector)

@@ -117,7 +117,7 @@ class _Open:
     def append(self, said: Said) -> None:
         """Add lines, all or none."""
         messages = list(_messages(said, self._lines + 1, self._said))
-        block = b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in messages)
+        block = b"".join(json.dumps(one).encode() + b"\n" for one in messages)
         try:
             written = 0
             while written < len(block):

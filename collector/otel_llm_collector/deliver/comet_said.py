@@ -27,6 +27,7 @@ _KEY_LENGTHS = range(32, 51)  # of letters and digits, as Comet's client checks 
 _CALLS = frozenset({
     Operation.CHAT, Operation.GENERATE_CONTENT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS,
 })  # fmt: skip
+_MAX_COUNT = 2**53  # of tokens of a call; nobody means more
 _NUMBERS = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 # Metrics of a GPU to the names that Comet's own client gives them, and the factor between their units.
 _GPU = {
@@ -115,8 +116,10 @@ def said(run: Run, workspace: str, project: str) -> Said:
     result = Said(where, run.first_ms, run.last_ms, tags=run.tags, is_over=run.is_over)
     result.points = [Point(tracker_name(one.name), one.value, one.step, one.epoch, one.time_ms) for one in run.metrics]
     for name, value in run.parameters.items():
-        scalar = value is None or isinstance(value, (bool, int, float, str))
-        result.parameters[tracker_name(name)] = value if scalar else json.dumps(value, ensure_ascii=False)
+        scalar = (
+            value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
+        )
+        result.parameters[tracker_name(name)] = value if scalar else json.dumps(value)
     result.others = {"Name": run.name} if run.name else {}
     result.others |= {"experiment": run.experiment, "run_id": run.run_id}
     result.others |= {"status": run.status} if run.status else {}
@@ -143,8 +146,8 @@ def _call(where: Place, span: Any, values: Mapping[str, Any]) -> Call:
         span.trace_id + span.span_id,
         span.end_time_unix_nano // 1_000_000,
         tracker_name(str(model)),
-        int(_number(values.get(attr.GEN_AI_USAGE_INPUT_TOKENS)) or 0),
-        int(_number(values.get(attr.GEN_AI_USAGE_OUTPUT_TOKENS)) or 0),
+        _count(values.get(attr.GEN_AI_USAGE_INPUT_TOKENS)),
+        _count(values.get(attr.GEN_AI_USAGE_OUTPUT_TOKENS)),
         _number(values.get(attr.OTEL_LLM_COST_TOTAL)),
         max(0, span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
         _number(values.get(attr.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK)),
@@ -195,6 +198,10 @@ def _of_service(resource: Any, workspace: str, project: str) -> Place:
 def _key(*words: str) -> str:
     """The key of the experiment that these words tell from others."""
     return hashlib.sha256("\0".join(words).encode()).hexdigest()[:32]
+
+
+def _count(value: Any) -> int:
+    return int(min(max(_number(value) or 0, 0), _MAX_COUNT))
 
 
 def _number(value: Any) -> float | None:
