@@ -26,6 +26,7 @@ client = opik.Opik(project_name="rag", workspace="team", host=sys.argv[1], api_k
 trace = client.trace(name="ask", input={"q": "why"}, thread_id="c-1", tags=["a"], metadata={"m": 1})
 usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 span = trace.span(name="chat", type="llm", model="gpt-4o-mini", provider="openai", usage=usage, total_cost=0.5)
+client.flush()  # several threads send: a score could be there first
 span.log_feedback_score(name="grounded", value=0.5, reason="because")
 trace.log_feedback_score(name="helpful", value=1.0, category_name="good")
 client.log_traces_feedback_scores([{"id": sys.argv[2], "name": "later", "value": 0.25}])
