@@ -188,6 +188,11 @@ WANDB_FOLDER_BYTES = 1024 * MIB
 MAX_OPEN_RUNS = 100
 # write again: points of a run that `wandb_runs` does not write twice; the oldest leave first
 MAX_REMEMBERED_POINTS = 100_000
+# rotate: with more open archives the one of `comet` that was written longest ago is closed
+MAX_OPEN_ARCHIVES = 200
+# refuse: experiments of services that `comet` makes, and names of metrics of each; further ones are dropped and counted
+MAX_COMET_EXPERIMENTS = 1000
+MAX_COMET_NAMES = 2000
 # flush: with more calls and points in open intervals all of them are told early
 MAX_COMET_ROWS = 200_000
 # count again: intervals that the destination `comet` knows to have told; for older ones points come twice

@@ -50,7 +50,7 @@ def test_a_training_run_and_its_services_numbers_arrive(tools: Any, tmp_path: Pa
         tools.wait_for(lambda: collector.settled("comet"), what="delivery")
         assert collector.metric("otelcol_exporter_sent_log_records_total") == 16
         assert collector.metric("otel_llm_exporter_dropped_log_records_total", reason="other_logs") == 1
-        time.sleep(7)  # until the interval is over and has settled
+        time.sleep(3)  # until the interval is over and has settled
     archives = sorted(folder.glob("*.zip"))
     assert not list((folder / "open").iterdir())
     experiments, said = asyncio.run(uploaded(program, tmp_path, *archives))

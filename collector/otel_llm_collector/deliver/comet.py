@@ -23,7 +23,7 @@ from otel_llm_collector.contract import Parcel, Receipt, Signal
 from otel_llm_collector.deliver.comet_archive import Archives
 from otel_llm_collector.deliver.comet_intervals import Intervals
 from otel_llm_collector.deliver.comet_rest import CometRest
-from otel_llm_collector.deliver.comet_said import Call, Said, Value, calls, said, values
+from otel_llm_collector.deliver.comet_said import Call, Place, Said, Value, calls, said, values
 from otel_llm_collector.deliver.http_client import HttpClient, HttpDestination, Url
 from otel_llm_collector.deliver.runs import RUNS, UNUSABLE, runs
 from otel_llm_collector.deliver.settings import HeaderValue, NetworkSettings
@@ -32,6 +32,9 @@ from otel_llm_collector.errors import CollectorError, Retryable, Unacceptable
 logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
+_TOO_MANY = (
+    f"an experiment has {limits.MAX_COMET_NAMES} metrics at most, and {limits.MAX_COMET_EXPERIMENTS} services have one"
+)
 
 
 class CometSettings(NetworkSettings):
@@ -83,6 +86,7 @@ class Comet(HttpDestination):
         self._intervals: Intervals | None = None
         self._timer: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
+        self._names: dict[str, set[str]] = {}  # of metrics, by experiment
 
     async def start(self) -> None:
         """Open the folder, the intervals and the client."""
@@ -124,14 +128,16 @@ class Comet(HttpDestination):
                     await self._write(said(run, self._settings.workspace, self._settings.runs_project))
             else:
                 await self._tell()  # first: when this fails, nothing of the parcel is kept yet
-                await asyncio.to_thread(self._keep, parcel)
+                too_many = await asyncio.to_thread(self._keep, parcel)
+                return Receipt(too_many, _TOO_MANY if too_many else "")
         return Receipt(unusable, UNUSABLE if unusable else "")
 
     def _state_path(self) -> Path | None:
         folder = self._settings.path
         return self._settings.state_path or (folder / "open.sqlite" if folder is not None else None)
 
-    def _keep(self, parcel: Parcel) -> None:
+    def _keep(self, parcel: Parcel) -> int:
+        """Keep what happened for its interval; how much of it has one name too many."""
         assert self._intervals is not None  # noqa: S101 - start comes first, by contract
         one = self._settings
         of_models: list[Call] = []
@@ -143,8 +149,20 @@ class Comet(HttpDestination):
                 for metric in (metric for scope in level.scope_metrics for metric in scope.metrics):
                     if any(fnmatchcase(metric.name, pattern) for pattern in one.metrics):
                         points += values(level, metric, one.workspace, one.project)
-        if of_models or points:
-            self._intervals.add(of_models, points, time.time())
+        calls_kept = [call for call in of_models if self._has_room(call.place, f"llm/{call.model}")]
+        points_kept = [point for point in points if self._has_room(point.place, point.name)]
+        if calls_kept or points_kept:
+            self._intervals.add(calls_kept, points_kept, time.time())
+        return min(parcel.items, len(of_models) - len(calls_kept) + len(points) - len(points_kept))
+
+    def _has_room(self, where: Place, name: str) -> bool:
+        """Whether an experiment may have a metric of this name: names that anybody can send are not without end."""
+        if where.key not in self._names and len(self._names) >= limits.MAX_COMET_EXPERIMENTS:
+            return False
+        names = self._names.setdefault(where.key, set())
+        if len(names) < limits.MAX_COMET_NAMES:
+            names.add(name)
+        return name in names
 
     async def _tell(self, *, every: bool = False) -> None:
         """Say what intervals hold that are over."""

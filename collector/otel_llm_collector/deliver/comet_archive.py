@@ -6,8 +6,8 @@
 
 The format is that of comet_ml 3.58 (its `offline.py` and JSON schemas). Lines are on the disk when a write returns; a
 line that a crash has cut short is removed at the next start. An archive is closed by size, by age, when its run is
-over, and at shutdown; archives of one experiment carry its key and `get_or_create`, so uploading adds them together.
-A crash while one is closed can leave its lines in two archives.
+over, when too many are open, and at shutdown; archives of one experiment carry its key and `get_or_create`, so
+uploading adds them together. A crash while one is closed can leave its lines in two archives.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from otel_llm_collector import limits
 from otel_llm_collector.deliver.comet_said import Said
 from otel_llm_collector.errors import Retryable
 
@@ -54,7 +55,11 @@ class Archives:
             msg = f"{self._folder}: {used} bytes of archives, more than {self._folder_bytes}; upload and remove some"
             raise Retryable(msg)
         key = said.place.key
-        if key not in self._open:
+        if key in self._open:
+            self._open[key] = self._open.pop(key)  # the one that was written last stands last
+        else:
+            if len(self._open) >= limits.MAX_OPEN_ARCHIVES:
+                self._close(next(iter(self._open)))
             self._open[key] = _Open.made(self._folder / "open" / key, said, self._workspace)
         self._open[key].append(said)
         if said.is_over or self._open[key].size >= self._max_bytes:

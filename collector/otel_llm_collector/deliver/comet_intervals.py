@@ -13,7 +13,7 @@ from pathlib import Path
 from otel_llm_collector import limits
 from otel_llm_collector.deliver.comet_said import Call, Place, Point, Said, Value
 
-_SETTLE_SECONDS = 5.0  # an interval that is over waits so long for what is on its way
+_SETTLE_SECONDS = 5.0  # an interval that is over waits so long, and no longer than it lasts, for what is on its way
 _TABLES = """
 CREATE TABLE IF NOT EXISTS places (key TEXT PRIMARY KEY, name TEXT, project TEXT);
 CREATE TABLE IF NOT EXISTS calls (
@@ -88,7 +88,8 @@ class Intervals:
         return [
             one
             for one in self._open()
-            if (one + 1) * self._seconds <= now and now - self._touched.get(one, 0.0) >= _SETTLE_SECONDS
+            if (one + 1) * self._seconds <= now
+            and now - self._touched.get(one, 0.0) >= min(_SETTLE_SECONDS, self._seconds)
         ]
 
     def said(self, interval: int) -> list[Said]:

@@ -15,6 +15,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otel_llm_collector import limits
 from otel_llm_collector.any_value import put
 from otel_llm_collector.contract import Parcel, Signal
 from otel_llm_collector.deliver.comet import Comet, CometSettings
@@ -184,6 +185,24 @@ def test_a_full_folder_holds_back_and_loses_nothing(tmp_path: Path) -> None:
             for path in tmp_path.glob("*.zip"):
                 path.unlink()
             await destination.send(number(0.5, 1000))
+
+    asyncio.run(run())
+
+
+def test_names_and_experiments_are_not_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the limits what comes is refused and counted; with too many archives open the oldest is closed."""
+    monkeypatch.setattr(limits, "MAX_COMET_EXPERIMENTS", 3)
+    monkeypatch.setattr(limits, "MAX_OPEN_ARCHIVES", 2)
+
+    async def run() -> None:
+        async with comet(path=tmp_path) as destination:
+            receipts = [await destination.send(calls(n, service=f"s{n}", ended=1000.0 + n)) for n in range(5)]
+            assert [receipt.refused for receipt in receipts] == [0, 0, 0, 1, 1]
+            assert "1000 services" in receipts[-1].message
+            async with asyncio.timeout(20):
+                while len(list(tmp_path.glob("*.zip"))) < 1:  # noqa: ASYNC110 - the intervals settle
+                    await asyncio.sleep(0.1)
+        assert len(list(tmp_path.glob("*.zip"))) == 3
 
     asyncio.run(run())
 
