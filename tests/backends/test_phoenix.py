@@ -43,7 +43,7 @@ def phoenix(tools: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 
 def test_trace_tokens_cost_session_and_scores_are_there(tools: Any, phoenix: str, tmp_path: Path) -> None:
-    """Read back over its APIs: the spans below each other, our tokens, the same cost, the session, three scores."""
+    """Read back over its APIs: the spans below each other, our tokens, the same cost, the session, four scores."""
     trace = tools.Trace()
     exporter = {"type": "phoenix", "endpoint": phoenix, "project": "rag", "retry": {"initial_seconds": 0.2}}
     with tools.Collector(tmp_path, {"phoenix": exporter}) as collector:
@@ -51,9 +51,14 @@ def test_trace_tokens_cost_session_and_scores_are_there(tools: Any, phoenix: str
         collector.send(Signal.TRACES, trace.request)
         collector.send(Signal.LOGS, trace.score("helpful", 1.0, on=trace.call))
         collector.send(Signal.LOGS, trace.score("whole", 0.5))
+        talk = trace.score("talk", 0.75)
+        record = talk.resource_logs[0].scope_logs[0].log_records[0]
+        record.trace_id = b""
+        record.attributes.add(key="gen_ai.conversation.id").value.string_value = trace.conversation
+        collector.send(Signal.LOGS, talk)
         tools.wait_for(lambda: collector.settled("phoenix"), what="delivery")
         assert collector.metric("otelcol_exporter_sent_spans_total") == 2
-        assert collector.metric("otelcol_exporter_sent_log_records_total") == 3
+        assert collector.metric("otelcol_exporter_sent_log_records_total") == 4
 
     path = f"{phoenix}/v1/projects/rag/spans?trace_id={trace.id}&limit=5"
     spans = tools.wait_for(lambda: tools.call("GET", path)["data"], what="spans in Phoenix")
@@ -85,6 +90,8 @@ def test_trace_tokens_cost_session_and_scores_are_there(tools: Any, phoenix: str
     assert scores["helpful"]["explanation"] == "because"
     path = f"{phoenix}/v1/projects/rag/trace_annotations?trace_ids={trace.id}"
     assert [one["name"] for one in tools.call("GET", path)["data"]] == ["whole"]
+    path = f"{phoenix}/v1/projects/rag/session_annotations?session_ids={trace.conversation}"
+    assert [(one["name"], one["result"]["score"]) for one in tools.call("GET", path)["data"]] == [("talk", 0.75)]
 
 
 def test_a_repeated_score_replaces_itself(tools: Any, phoenix: str, tmp_path: Path) -> None:
