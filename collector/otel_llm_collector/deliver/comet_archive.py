@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from otel_llm_collector import limits
 from otel_llm_collector.deliver.comet_said import Said
+from otel_llm_collector.deliver.durable import sync_folder
 from otel_llm_collector.errors import Retryable
 
 _EXPERIMENT, _MESSAGES = "experiment.json", "messages.json"
@@ -115,8 +116,8 @@ class _Open:
             "comet_start_sourced": False,
         }
         _write(folder / _EXPERIMENT, about)
-        _sync(folder)
-        _sync(folder.parent)
+        sync_folder(folder)
+        sync_folder(folder.parent)
         return cls(folder)
 
     def append(self, said: Said) -> None:
@@ -152,7 +153,7 @@ class _Open:
                     packed.write(self._folder / name, name)
             os.fsync(file.fileno())
         partial.rename(archive)
-        _sync(archive.parent)
+        sync_folder(archive.parent)
         shutil.rmtree(self._folder)
 
 
@@ -182,11 +183,3 @@ def _write(path: Path, document: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

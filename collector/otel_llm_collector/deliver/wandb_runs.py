@@ -23,6 +23,7 @@ from pydantic import Field
 from otel_llm_collector import limits
 from otel_llm_collector.config_types import ConfigPath
 from otel_llm_collector.contract import Parcel, Receipt, Signal
+from otel_llm_collector.deliver.durable import sync_folder
 from otel_llm_collector.deliver.runs import RUNS, UNUSABLE, Run, runs
 from otel_llm_collector.deliver.settings import DestinationSettings
 from otel_llm_collector.deliver.wandb_format import HEADER, Record, framed, records
@@ -134,6 +135,9 @@ class _RunFile:
             file.write(block)
             file.flush()
             os.fsync(file.fileno())
+        if not self._end:
+            sync_folder(self._path.parent)
+            sync_folder(self._path.parent.parent)
         self._end += len(block)
         for record in new:
             self._note(record)
