@@ -102,7 +102,8 @@ class Comet(HttpDestination):
     async def shutdown(self) -> None:
         """Say what is left, unless it is kept for the next start; close everything."""
         if self._timer is not None:
-            self._timer.cancel()
+            async with self._writing:  # not in the middle of an interval, which would be told again
+                self._timer.cancel()
             await asyncio.gather(self._timer, return_exceptions=True)
             self._timer = None
         if self._intervals is not None:
