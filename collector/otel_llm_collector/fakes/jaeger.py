@@ -266,5 +266,9 @@ class _Parameters:
 
 
 def _service(resource: Any) -> str:
-    names = [one.value.string_value for one in resource.attributes if one.key == "service.name"]
-    return (names[0] or "empty-service-name") if names else "missing-service-name"
+    found = next((one.value for one in resource.attributes if one.key == "service.name"), None)
+    if found is None:
+        return "missing-service-name"
+    if found.WhichOneof("value") != "string_value":
+        return "service-name-wrong-type"
+    return str(found.string_value) or "empty-service-name"
