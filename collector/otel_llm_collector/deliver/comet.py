@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -112,7 +113,7 @@ class Comet(HttpDestination):
                     await self._tell(every=self._state_path() is None)
                     if self._archives is not None:
                         await asyncio.to_thread(self._archives.shutdown)
-            except (CollectorError, OSError) as error:
+            except (CollectorError, OSError, sqlite3.Error) as error:
                 logger.warning("comet: what was measured last is not told: %s", error)
             self._intervals.close()
             self._intervals = None
@@ -128,8 +129,12 @@ class Comet(HttpDestination):
                 for run in found:
                     await self._write(said(run, self._settings.workspace, self._settings.runs_project))
             else:
-                await self._tell()  # first: when this fails, nothing of the parcel is kept yet
-                too_many = await asyncio.to_thread(self._keep, parcel)
+                try:
+                    await self._tell()  # first: when this fails, nothing of the parcel is kept yet
+                    too_many = await asyncio.to_thread(self._keep, parcel)
+                except sqlite3.Error as error:
+                    msg = f"{self._state_path()}: cannot be written: {error}"
+                    raise Retryable(msg) from error
                 return Receipt(too_many, _TOO_MANY if too_many else "")
         return Receipt(unusable, UNUSABLE if unusable else "")
 
@@ -197,7 +202,7 @@ class Comet(HttpDestination):
                     if self._archives is not None:
                         await asyncio.to_thread(self._archives.tick)
                 said_so = False
-            except (CollectorError, OSError) as error:
+            except (CollectorError, OSError, sqlite3.Error) as error:
                 if not said_so:
                     logger.warning("comet: %s; tried again", error)
                 said_so = True

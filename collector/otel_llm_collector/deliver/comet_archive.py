@@ -13,6 +13,7 @@ uploading adds them together. A crash while one is closed can leave its lines in
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -25,6 +26,8 @@ from otel_llm_collector import limits
 from otel_llm_collector.deliver.comet_said import Said
 from otel_llm_collector.deliver.durable import sync_folder
 from otel_llm_collector.errors import Retryable
+
+logger = logging.getLogger(__name__)
 
 _EXPERIMENT, _MESSAGES = "experiment.json", "messages.json"
 
@@ -44,10 +47,15 @@ class Archives:
         """Make the folder, and take up what an earlier process left open."""
         (self._folder / "open").mkdir(parents=True, exist_ok=True)
         for path in sorted((self._folder / "open").iterdir()):
-            if (path / _EXPERIMENT).exists():
-                self._open[path.name] = _Open(path)
-            else:
+            if not (path / _EXPERIMENT).exists():
                 shutil.rmtree(path)  # a crash right after it was made: nothing had been said
+                continue
+            try:
+                self._open[path.name] = _Open(path)
+            except (ValueError, KeyError) as error:
+                aside = self._folder / f"{path.name}.broken"
+                logger.error("comet: %s is broken (%s); it is set aside as %s", path, error, aside)  # noqa: TRY400
+                path.rename(aside)
 
     def write(self, said: Said) -> None:
         """Keep what is said of one experiment. Raises `Retryable` when the folder is full or the disk refuses."""

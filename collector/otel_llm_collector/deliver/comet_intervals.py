@@ -6,12 +6,15 @@ What comes for an interval that has been told already goes into the one that is 
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
 from otel_llm_collector import limits
 from otel_llm_collector.deliver.comet_said import Call, Place, Point, Said, Value
+
+logger = logging.getLogger(__name__)
 
 _SETTLE_SECONDS = 5.0  # an interval that is over waits so long, and no longer than it lasts, for what is on its way
 _TABLES = """
@@ -28,15 +31,28 @@ CREATE TABLE IF NOT EXISTS told (interval INTEGER PRIMARY KEY);
 _QUANTILES = {"p50": 0.5, "p95": 0.95}
 
 
+def _opened(path: Path | None) -> sqlite3.Connection:
+    file = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    file.execute("PRAGMA journal_mode = WAL")
+    file.execute("PRAGMA synchronous = FULL")
+    file.executescript(_TABLES)
+    return file
+
+
 class Intervals:
     """What is not told yet, by intervals of `seconds`; in memory without a `path`. Time is an argument."""
 
     def __init__(self, path: Path | None, seconds: int, now: float) -> None:
         self._seconds = seconds
-        self._file = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-        self._file.execute("PRAGMA journal_mode = WAL")
-        self._file.execute("PRAGMA synchronous = FULL")
-        self._file.executescript(_TABLES)
+        try:
+            self._file = _opened(path)
+        except sqlite3.DatabaseError as error:
+            if path is None or isinstance(error, sqlite3.OperationalError):  # the disk, not what is on it
+                raise
+            aside = path.with_name(f"{path.name}.broken")
+            logger.error("comet: %s is broken (%s); it is set aside as %s", path, error, aside.name)  # noqa: TRY400
+            path.rename(aside)
+            self._file = _opened(path)
         self._touched = dict.fromkeys(self._open(), now)
 
     def close(self) -> None:

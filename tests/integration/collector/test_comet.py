@@ -169,6 +169,25 @@ def test_what_a_killed_collector_kept_is_told_by_the_next(tmp_path: Path) -> Non
     assert found["llm/m/calls"] == [1.0]
 
 
+def test_broken_files_are_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What an earlier process left and nobody can read stops no start; it is kept beside, and said."""
+    (tmp_path / "open.sqlite").write_bytes(b"no database at all" * 100)
+    (tmp_path / "open/abc").mkdir(parents=True)
+    (tmp_path / "open/abc/experiment.json").write_text("{torn")
+    (tmp_path / "open/def").mkdir()
+
+    async def run() -> None:
+        async with comet(path=tmp_path) as destination:
+            await destination.send(number(0.5, 1))
+            await destination.send(calls(1))
+
+    asyncio.run(run())
+    assert (tmp_path / "open.sqlite.broken").exists()
+    assert (tmp_path / "abc.broken/experiment.json").exists()
+    assert len(list(tmp_path.glob("*.zip"))) == 1
+    assert caplog.text.count("it is set aside as") == 2
+
+
 def test_a_full_folder_holds_back_and_loses_nothing(tmp_path: Path) -> None:
     """Over its limit nothing is written, and the sender is told to come again; with room it goes on."""
 
