@@ -57,13 +57,42 @@ WEB: list[tuple[str, int, dict[str, Any]]] = [
     ("SELECT documents", CLIENT, _SQL),
     ("render", INTERNAL, {"code.function.name": "render"}),
 ]
-SHAPES = {"rag": RAG, "web": WEB}
+# The same trace as OpenInference's instrumentations write it, with the attributes that spans recorded from them have.
+OPENINFERENCE: list[tuple[str, int, dict[str, Any]]] = [
+    ("POST /ask", SERVER, _HTTP),
+    ("answer", INTERNAL, {
+        "openinference.span.kind": "CHAIN", "session.id": "c-17", "input.value": "Which port does OTLP use over HTTP?",
+        "output.value": "Over HTTP the default port of OTLP is 4318.", "output.mime_type": "text/plain",
+    }),
+    ("CreateEmbeddings", CLIENT, {
+        "openinference.span.kind": "EMBEDDING", "llm.system": "openai",
+        "embedding.model_name": "text-embedding-3-small",
+        "llm.invocation_parameters": '{"model": "text-embedding-3-small", "encoding_format": "base64"}',
+        "input.value": '{"input": "Which port?", "model": "text-embedding-3-small"}',
+        "input.mime_type": "application/json", "llm.token_count.prompt": 12, "llm.token_count.total": 12,
+        "embedding.embeddings.0.embedding.text": "Which port does OTLP use over HTTP?",
+    }),
+    ("Shelf", INTERNAL, {
+        "openinference.span.kind": "RETRIEVER", "input.value": "Which port does OTLP use over HTTP?",
+        "retrieval.documents": CONTENT,
+    }),
+    ("SELECT documents", CLIENT, _SQL),
+    ("ChatCompletion", CLIENT, {
+        "openinference.span.kind": "LLM", "llm.system": "openai", "llm.model_name": "gpt-4o-mini-2024-07-18",
+        "llm.invocation_parameters": '{"model": "gpt-4o-mini", "max_tokens": 200, "temperature": 0.2}',
+        "llm.token_count.prompt": 1200, "llm.token_count.completion": 180, "llm.token_count.total": 1380,
+        "llm.token_count.prompt_details.cache_read": 640, "llm.finish_reason": "stop", "session.id": "c-17",
+        "input.mime_type": "application/json", "output.mime_type": "application/json", "llm.messages": CONTENT,
+    }),
+]  # fmt: skip
+SHAPES = {"rag": RAG, "web": WEB, "openinference": OPENINFERENCE}
 
 
 def request_of(shape: str, spans: int, content_bytes: int, seed: int = 1) -> bytes:
     """One request of so many spans, of one trace after the other.
 
-    The content stands on the chat span as messages, and a third of it on the retrieval as documents.
+    The content stands on the chat span as messages, and a third of it on the retrieval as documents. OpenInference has
+    the messages twice: flattened, and in the request and the answer as JSON.
     """
     draw = random.Random(seed)
     request = ExportTraceServiceRequest()
@@ -92,6 +121,11 @@ def _put(span: Span, key: str, value: Any, content_bytes: int, draw: random.Rand
     if value is CONTENT:
         if not content_bytes:
             return
+        if not key.startswith("gen_ai."):
+            flat = _flat_documents if "documents" in key else _flat_messages
+            for name, one in flat(content_bytes, draw).items():
+                _put(span, name, one, 0, draw)
+            return
         value = _documents(content_bytes // 3, draw) if "documents" in key else _messages(content_bytes, draw)
     target = span.attributes.add(key=key).value
     if isinstance(value, str):
@@ -116,3 +150,30 @@ def _text(size: int, draw: random.Random) -> str:
     words = ["answer", "token", "the", "of", "retrieval", "a", "model", "is", "priced", "größer", "\n", '"one"']
     text = " ".join(draw.choices(words, weights=[9] * 9 + [1, 1, 1], k=size // 4))
     return text[: max(size - 60, 0)]
+
+
+def _flat_messages(size: int, draw: random.Random) -> dict[str, Any]:
+    """A conversation of about so many bytes as OpenInference writes it."""
+    texts = [(role, _text(size // 3, draw)) for role in ("system", "user", "assistant")]
+    messages = [{"role": role, "content": text} for role, text in texts]
+    answer = {
+        "id": f"chatcmpl-{draw.getrandbits(96):024x}",
+        "choices": [{"finish_reason": "stop", "index": 0, "message": messages[2]}],
+        "created": 1_790_000_000,
+        "model": "gpt-4o-mini-2024-07-18",
+        "object": "chat.completion",
+    }
+    return {
+        **{f"llm.input_messages.{n}.message.{key}": messages[n][key] for n in (0, 1) for key in ("role", "content")},
+        **{f"llm.output_messages.0.message.{key}": messages[2][key] for key in ("role", "content")},
+        "input.value": json.dumps({"model": "gpt-4o-mini", "messages": messages[:2], "temperature": 0.2}),
+        "output.value": json.dumps(answer),
+    }
+
+
+def _flat_documents(size: int, draw: random.Random) -> dict[str, Any]:
+    return {
+        f"retrieval.documents.{n}.document.{key}": value
+        for n in range(5)
+        for key, value in (("id", f"d{n}"), ("score", 0.5), ("content", _text(size // 15, draw)))
+    }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::any_value::{coerce, Scalar, Type};
 use crate::dialect_table::{Conversion, Rule};
-use crate::shapes::{look_up, Words};
+use crate::shape_names::Words;
+use crate::shapes::look_up;
 use crate::span_reading::Reading;
 use crate::value::{is_space, looks_like_json, lower, Plain, Reason, Stop, Tried};
 use crate::wire::Irregular;

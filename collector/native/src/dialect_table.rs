@@ -5,13 +5,14 @@ use rustc_hash::FxHashMap;
 
 use crate::any_value::Type;
 use crate::parse::Reader;
-use crate::shapes::{DocumentNames, MessageNames, Name, Names, PartNames, Shapes, Step, ToolNames, Words};
+use crate::shape_names::{dictionary, Shapes, Words};
+use crate::shapes::Step;
 use crate::value::{Pair, Plain};
 
 /// What is wrong with a table.
 pub type Problem = String;
 
-type Read<T> = Result<T, Problem>;
+pub(crate) type Read<T> = Result<T, Problem>;
 
 /// The number of a key: of an attribute that rules read or write, or of a tree of flattened ones.
 pub type KeyNumber = u32;
@@ -149,7 +150,7 @@ impl DialectTable {
             resources: Vec::new(),
             dialects: Vec::new(),
             trees: Vec::new(),
-            shapes: shapes(member(table, "shapes")?)?,
+            shapes: Shapes::read(member(table, "shapes")?)?,
             names_key: 0,
             problems_key: 0,
             carried_key: 0,
@@ -341,65 +342,6 @@ fn constant(value: Plain<'_>) -> Constant {
     }
 }
 
-fn shapes(shapes: Plain<'_>) -> Read<Shapes> {
-    let [messages, parts, documents, tools] =
-        ["messages", "parts", "documents", "tools"].map(|name| member(shapes, name));
-    let (messages, parts, documents, tools) = (messages?, parts?, documents?, tools?);
-    Ok(Shapes {
-        messages: MessageNames {
-            container: names(messages, "container")?,
-            system: names(messages, "system")?,
-            unwrap: names(messages, "unwrap")?,
-            role: names(messages, "role")?,
-            roles: dictionary(member(messages, "roles")?)?,
-            name: names(messages, "name")?,
-            finish_reason: names(messages, "finish_reason")?,
-            content: names(messages, "content")?,
-            reasoning: names(messages, "reasoning")?,
-            tool_calls: names(messages, "tool_calls")?,
-            tool_call_id: names(messages, "tool_call_id")?,
-        },
-        parts: PartNames {
-            unwrap: names(parts, "unwrap")?,
-            kind: names(parts, "type")?,
-            kinds: dictionary(member(parts, "types")?)?,
-            text: names(parts, "text")?,
-            id: names(parts, "id")?,
-            tool_name: names(parts, "tool_name")?,
-            arguments: names(parts, "arguments")?,
-            response: names(parts, "response")?,
-            url: names(parts, "url")?,
-            base64: names(parts, "base64")?,
-            mime_type: names(parts, "mime_type")?,
-            file_id: names(parts, "file_id")?,
-            modality: names(parts, "modality")?,
-        },
-        documents: DocumentNames {
-            container: names(documents, "container")?,
-            unwrap: names(documents, "unwrap")?,
-            id: names(documents, "id")?,
-            score: names(documents, "score")?,
-            content: names(documents, "content")?,
-            metadata: names(documents, "metadata")?,
-        },
-        tools: ToolNames {
-            unwrap: names(tools, "unwrap")?,
-            json: names(tools, "json")?,
-            name: names(tools, "name")?,
-            description: names(tools, "description")?,
-            parameters: names(tools, "parameters")?,
-        },
-    })
-}
-
-fn names(spec: Plain<'_>, key: &str) -> Read<Names> {
-    items(spec, key)?.iter().map(|name| Ok(Name::new(word(*name)?))).collect()
-}
-
-fn dictionary(value: Plain<'_>) -> Read<Words> {
-    pairs(value)?.iter().map(|(key, value)| Ok(((*key).into(), word(*value)?.into()))).collect()
-}
-
 fn words(value: Plain<'_>) -> Read<Vec<Box<str>>> {
     value.items().iter().map(|one| Ok(word(*one)?.into())).collect()
 }
@@ -408,25 +350,25 @@ fn path(value: Plain<'_>) -> Read<Vec<Step>> {
     value.items().iter().map(|step| Ok(Step::new(word(*step)?))).collect()
 }
 
-fn member<'s>(value: Plain<'s>, key: &str) -> Read<Plain<'s>> {
+pub(crate) fn member<'s>(value: Plain<'s>, key: &str) -> Read<Plain<'s>> {
     value.get(key).ok_or_else(|| format!("dialects: {key} is missing"))
 }
 
-fn items<'s>(value: Plain<'s>, key: &str) -> Read<&'s [Plain<'s>]> {
+pub(crate) fn items<'s>(value: Plain<'s>, key: &str) -> Read<&'s [Plain<'s>]> {
     match member(value, key)? {
         Plain::List(items) => Ok(items),
         _ => Err(format!("dialects: {key} is no list")),
     }
 }
 
-fn pairs(value: Plain<'_>) -> Read<&[Pair<'_>]> {
+pub(crate) fn pairs(value: Plain<'_>) -> Read<&[Pair<'_>]> {
     match value {
         Plain::Dict(pairs) => Ok(pairs),
         _ => Err("dialects: an object is missing".into()),
     }
 }
 
-fn word(value: Plain<'_>) -> Read<&str> {
+pub(crate) fn word(value: Plain<'_>) -> Read<&str> {
     value.text().ok_or_else(|| "dialects: a text is missing".into())
 }
 

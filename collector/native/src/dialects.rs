@@ -30,8 +30,9 @@ impl DialectNotes {
 }
 
 impl DialectTable {
-    /// The span in OpenTelemetry's words, or `None` when it stays as it is. `known` are the dialects of its surroundings;
-    /// `bump` is emptied first.
+    /// The attributes that say in OpenTelemetry's words what the span says, encoded, or `None` when it stays as it is. The
+    /// places of those that leave are added to `removed`. `known` are the dialects of its surroundings; `bump` is
+    /// emptied first.
     ///
     /// # Errors
     /// `Irregular` where only the reference can say what comes out.
@@ -41,6 +42,7 @@ impl DialectTable {
         around: Around<'_>,
         known: DialectSet,
         bump: &mut Bump,
+        removed: &mut Vec<(usize, usize)>,
         notes: &mut DialectNotes,
     ) -> Result<Option<Vec<u8>>> {
         bump.reset();
@@ -71,7 +73,16 @@ impl DialectTable {
         } else {
             self.unwanted(&reading, spoken().map(|(_, dialect)| dialect))
         };
-        Ok(Some(self.written(span, &reading, &unwanted)))
+        let leaving = reading.attributes.iter().enumerate().filter(|(index, one)| {
+            let is_replaced = one.number.is_some_and(|number| reading.is_made(number));
+            is_replaced || unwanted.get(*index).is_some_and(|leaves| *leaves)
+        });
+        removed.extend(leaving.map(|(_, one)| (one.from, one.to)));
+        let mut made = Vec::with_capacity(1024);
+        for (key, value) in &reading.made {
+            push_attribute(&mut made, self.name(*key), *value);
+        }
+        Ok(Some(made))
     }
 
     /// Which trees have an attribute.
@@ -132,24 +143,5 @@ impl DialectTable {
         patterns.extend(spoken.flat_map(|dialect| dialect.unwanted.iter().map(|one| &**one)));
         let leaves = |key: &str| patterns.iter().any(|pattern| key == *pattern || begins(key, pattern));
         reading.attributes.iter().map(|one| leaves(one.key)).collect()
-    }
-
-    /// The span with what was made in the place of attributes of the same names, and without what is unwanted.
-    fn written(&self, span: Cursor<'_>, reading: &Reading<'_>, unwanted: &[bool]) -> Vec<u8> {
-        let (body, start) = (span.rest(), span.at);
-        let mut content = Vec::with_capacity(body.len() + body.len() / 2 + 256);
-        let mut copied = 0;
-        for (index, one) in reading.attributes.iter().enumerate() {
-            let is_replaced = one.number.is_some_and(|number| reading.is_made(number));
-            if is_replaced || unwanted.get(index).is_some_and(|leaves| *leaves) {
-                content.extend_from_slice(&body[copied..one.from - start]);
-                copied = one.to - start;
-            }
-        }
-        content.extend_from_slice(&body[copied..]);
-        for (key, value) in &reading.made {
-            push_attribute(&mut content, self.name(*key), *value);
-        }
-        content
     }
 }

@@ -64,7 +64,7 @@ impl Engine {
         for one in &scan.found {
             let price = self.price(one, source, &mut scratch)?;
             let more = self::more(one, &price);
-            let cost = writer.span(one, &scan.replaceable, &price, &more, &self.tables);
+            let cost = writer.span(one, &scan, &price, &more, &self.tables);
             met.extend(noticed(conditions, one, scan.services[one.resource], &cost));
             if !one.meaning.is_wrapper && !one.is_repeat {
                 let duration = one.end.checked_sub(one.start).map(|nanoseconds| nanoseconds as f64 / NANO);
@@ -73,7 +73,7 @@ impl Engine {
                 sums.add(service, &one.meaning, times, &cost, &self.tables.boundaries);
             }
         }
-        writer.replace(&scan.replaced);
+        writer.changes(&scan);
         let plan = (!writer.edits.is_empty())
             .then(|| Plan::new(&writer.edits, &writer.removed, writer.added, &mut scan.containers));
         Ok(Traces {

@@ -26,7 +26,14 @@ impl<'s> Reader<'s> {
         if text.len() > self.max_chars && text.chars().count() > self.max_chars {
             return Err(Stop::Not(Reason::JsonTooLarge));
         }
-        let mut parse = Parse { text, at: 0, bump: self.bump, items: Vec::new(), pairs: Vec::new(), is_cut: false };
+        let mut parse = Parse {
+            text,
+            at: 0,
+            bump: self.bump,
+            items: Vec::with_capacity(16),
+            pairs: Vec::with_capacity(32),
+            is_cut: false,
+        };
         parse.space();
         let value = parse.value(0)?;
         parse.space();

@@ -28,8 +28,16 @@ pub struct Found<'a> {
     pub replaceable: (usize, usize),
     /// The very span was counted before.
     pub is_repeat: bool,
-    /// What stands in the place of its bytes; `replaceable` counts in it.
-    pub replaced: Option<&'a [u8]>,
+    pub change: Option<Change<'a>>,
+}
+
+/// What became of a span of another dialect.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    /// Which of [`Scan::removed`] go.
+    pub removed: (usize, usize),
+    /// The attributes that come.
+    pub made: &'a [u8],
 }
 
 /// The scan of a request: everything in the order of its bytes.
@@ -46,8 +54,10 @@ pub struct Scan<'a> {
     pub containers: Vec<Container>,
     pub found: Vec<Found<'a>>,
     pub replaceable: Vec<Field>,
-    /// Spans that were normalised and are no `GenAI` spans: their places, the scope and the new content.
-    pub replaced: Vec<(Place, &'a [u8])>,
+    /// Places of fields of normalised spans.
+    pub removed: Vec<(usize, usize)>,
+    /// Spans that were normalised and are no `GenAI` spans.
+    pub changed: Vec<(Place, Change<'a>)>,
 }
 
 /// Where a span stands.
@@ -83,7 +93,8 @@ impl<'a> Scan<'a> {
             containers: Vec::new(),
             found: Vec::new(),
             replaceable: Vec::new(),
-            replaced: Vec::new(),
+            removed: Vec::new(),
+            changed: Vec::new(),
         }
     }
 
@@ -150,14 +161,14 @@ impl<'a> Scan<'a> {
         raw.read(span, self.tables)?;
         self.accepted += 1;
         self.negative_durations += u64::from(raw.end < raw.start);
-        let replaced = if home.known != 0 || raw.has_marker { self.normalised(span, home)? } else { None };
-        if let Some(content) = replaced {
-            raw.read(Cursor::new(content), self.tables)?;
+        let change = if home.known != 0 || raw.has_marker { self.normalised(span, home)? } else { None };
+        if let Some(Change { removed, made }) = change {
+            raw.amend(span, &self.removed[removed.0..removed.1], made, self.tables)?;
         }
         let (scope, body_at, body_end) = (home.scope, span.at, span.end());
         let Some(meaning) = raw.meaning(self.tables)? else {
             let place = Place { scope, length_at, body_at, body_end };
-            self.replaced.extend(replaced.map(|content| (place, content)));
+            self.changed.extend(change.map(|change| (place, change)));
             return Ok(());
         };
         let first = self.replaceable.len();
@@ -176,19 +187,22 @@ impl<'a> Scan<'a> {
             body_end,
             replaceable: (first, self.replaceable.len()),
             is_repeat: false,
-            replaced,
+            change,
         });
         Ok(())
     }
 
-    /// What a span that may speak another dialect is in OpenTelemetry's words; `None` when it stays.
-    fn normalised(&mut self, span: Cursor<'a>, home: Home<'a>) -> Result<Option<&'a [u8]>> {
+    /// What becomes of a span that may speak another dialect; `None` when it stays.
+    fn normalised(&mut self, span: Cursor<'a>, home: Home<'a>) -> Result<Option<Change<'a>>> {
         if home.is_merged {
             return Err(Irregular);
         }
         let dialects = &self.tables.dialects;
-        let made = dialects.normalise(span, home.around, home.known, &mut self.scratch, &mut self.notes)?;
-        Ok(made.map(|content| &*self.arena.alloc_slice_copy(&content)))
+        let first = self.removed.len();
+        let made =
+            dialects.normalise(span, home.around, home.known, &mut self.scratch, &mut self.removed, &mut self.notes)?;
+        let removed = (first, self.removed.len());
+        Ok(made.map(|made| Change { removed, made: self.arena.alloc_slice_copy(&made) }))
     }
 }
 

@@ -3,96 +3,12 @@
 //!
 //! Which names are looked under is data. What cannot be understood stays as text, or as a part of its own type.
 
-use rustc_hash::FxHashMap;
-
 use crate::parse::Reader;
+use crate::shape_names::{MessageNames, Name, Shapes};
 use crate::value::{convertible, distinct, looks_like_json, lower, Pair, Plain};
 use crate::wire::Result;
 
 const MAX_CONTAINERS: u32 = 4;
-
-/// Names under which something stands; the first that holds something counts. A dotted one is looked up step by step.
-pub type Names = Vec<Name>;
-
-pub struct Name {
-    pub whole: Box<str>,
-    /// Empty where the name has no dots.
-    pub steps: Vec<Box<str>>,
-}
-
-impl Name {
-    pub fn new(whole: &str) -> Self {
-        let steps = if whole.contains('.') { whole.split('.').map(Into::into).collect() } else { Vec::new() };
-        Name { whole: whole.into(), steps }
-    }
-
-    fn find<'s>(&self, value: Plain<'s>) -> Option<Plain<'s>> {
-        let found = value.get(&self.whole).filter(|found| !found.is_null());
-        if found.is_some() || self.steps.is_empty() {
-            return found;
-        }
-        let reached = self.steps.iter().try_fold(value, |inner, step| inner.get(step));
-        reached.filter(|found| !found.is_null())
-    }
-}
-
-/// Words in lower case and what they become.
-pub type Words = FxHashMap<Box<str>, Box<str>>;
-
-/// Where things stand in the objects of libraries.
-pub struct Shapes {
-    pub messages: MessageNames,
-    pub parts: PartNames,
-    pub documents: DocumentNames,
-    pub tools: ToolNames,
-}
-
-pub struct MessageNames {
-    pub container: Names,
-    pub system: Names,
-    pub unwrap: Names,
-    pub role: Names,
-    pub roles: Words,
-    pub name: Names,
-    pub finish_reason: Names,
-    pub content: Names,
-    pub reasoning: Names,
-    pub tool_calls: Names,
-    pub tool_call_id: Names,
-}
-
-pub struct PartNames {
-    pub unwrap: Names,
-    pub kind: Names,
-    pub kinds: Words,
-    pub text: Names,
-    pub id: Names,
-    pub tool_name: Names,
-    pub arguments: Names,
-    pub response: Names,
-    pub url: Names,
-    pub base64: Names,
-    pub mime_type: Names,
-    pub file_id: Names,
-    pub modality: Names,
-}
-
-pub struct DocumentNames {
-    pub container: Names,
-    pub unwrap: Names,
-    pub id: Names,
-    pub score: Names,
-    pub content: Names,
-    pub metadata: Names,
-}
-
-pub struct ToolNames {
-    pub unwrap: Names,
-    pub json: Names,
-    pub name: Names,
-    pub description: Names,
-    pub parameters: Names,
-}
 
 /// Shapes values of one span.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ use crate::prices::{
 };
 use crate::refusals::refusal;
 use crate::schema::{ANY_VALUE, ARRAY_VALUE, KEY_VALUE, KEY_VALUE_LIST, SPAN, SPAN_EVENT, STATUS};
-use crate::tables::{Refusals, Slot, Tables};
+use crate::tables::{Known, Refusals, Slot, Tables};
 use crate::wire::{Cursor, Irregular, Result, BYTES, FIXED64, VARINT};
 
 const MAX_TOKENS: u64 = 1_000_000_000_000; // more than any call can have: a larger count is a broken one
@@ -42,6 +42,8 @@ pub struct Field {
     pub slot: Slot,
     pub from: usize,
     pub to: usize,
+    /// It stands among the attributes that were made of another dialect's, and its place counts there.
+    pub is_made: bool,
 }
 
 /// One span's own fields and the attributes that have a slot. Made once and filled again for each span.
@@ -108,7 +110,7 @@ impl<'a> RawSpan<'a> {
                     let (key, value) = key_value(span.message()?, SPAN_DEPTH + 1)?;
                     if let Some(known) = tables.keys.find(key) {
                         self.has_marker |= known.is_marker;
-                        self.keep(known.slot, value, from, span.at);
+                        self.keep(value, Field { slot: known.slot, from, to: span.at, is_made: false });
                     }
                 }
                 (11, BYTES) => self::event(span.message()?, tables)?,
@@ -134,12 +136,39 @@ impl<'a> RawSpan<'a> {
     }
 
     #[inline]
-    fn keep(&mut self, slot: Slot, value: Value<'a>, from: usize, to: usize) {
+    fn keep(&mut self, value: Value<'a>, field: Field) {
         self.is_touched = true;
-        self.values[slot as usize] = value;
-        if matches!(slot, Slot::Written | Slot::Input | Slot::Output) {
-            self.replaceable.push(Field { slot, from, to });
+        self.values[field.slot as usize] = value;
+        if matches!(field.slot, Slot::Written | Slot::Input | Slot::Output) {
+            self.replaceable.push(field);
         }
+    }
+
+    /// Takes over what changed on `span`, which was read: the fields that are `removed`, and the attributes that were `made`.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn amend(
+        &mut self,
+        span: Cursor<'a>,
+        removed: &[(usize, usize)],
+        made: &'a [u8],
+        tables: &Tables,
+    ) -> Result<()> {
+        self.replaceable.retain(|field| !removed.contains(&(field.from, field.to)));
+        for (from, _) in removed {
+            if let (Some(known), ..) = attribute(&mut span.moved_to(*from), tables)? {
+                self.values[known.slot as usize] = Value::Absent;
+            }
+        }
+        let mut made = Cursor::new(made);
+        while !made.is_done() {
+            let from = made.at;
+            if let (Some(known), value) = attribute(&mut made, tables)? {
+                self.keep(value, Field { slot: known.slot, from, to: made.at, is_made: true });
+            }
+        }
+        Ok(())
     }
 
     fn read_status(&mut self, mut status: Cursor<'a>) -> Result<()> {
@@ -307,6 +336,13 @@ fn event(mut event: Cursor<'_>, tables: &Tables) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reads a span's attribute field: what its key is to the engine, and its value.
+fn attribute<'a>(span: &mut Cursor<'a>, tables: &Tables) -> Result<(Option<Known>, Value<'a>)> {
+    span.tag()?;
+    let (key, value) = key_value(span.message()?, SPAN_DEPTH + 1)?;
+    Ok((tables.keys.find(key), value))
 }
 
 fn is_id(id: &[u8], length: usize) -> bool {

@@ -22,23 +22,39 @@ pub struct Grown<'s> {
 /// The tree of `leaves`: what comes behind the common beginning of their keys, and their values.
 ///
 /// # Errors
-/// `Irregular` when a leaf that is a dict itself would have to grow.
+/// `Irregular` when a leaf that is a dict itself would have to grow, or when one that stands there twice is in the way.
 pub fn tree<'s>(leaves: &[(&'s str, Plain<'s>)], bump: &'s Bump) -> Result<Grown<'s>> {
     let mut root = Branch::default();
-    let mut has_conflicts = false;
+    let (mut has_conflicts, mut has_repeats) = (false, false);
     for (path, value) in leaves {
-        has_conflicts |= !root.grow(path, 1, *value)?;
+        match root.grow(path, 1, *value)? {
+            Growth::New => {}
+            Growth::Again => has_repeats = true,
+            Growth::Conflict => has_conflicts = true,
+        }
+    }
+    if has_conflicts && has_repeats {
+        return Err(Irregular);
     }
     let mut has_holes = false;
     let value = if root.children.is_empty() { Plain::Null } else { root.plain(bump, &mut has_holes) };
     Ok(Grown { value, has_conflicts, has_holes })
 }
 
+/// What became of a leaf.
+enum Growth {
+    New,
+    /// The same attribute was there; its last value counts.
+    Again,
+    /// Something else was there.
+    Conflict,
+}
+
 #[derive(Default)]
 struct Branch<'s> {
     children: Vec<(&'s str, Node<'s>)>,
-    /// Which child has a name; filled when there are many.
-    places: HashMap<&'s str, usize>,
+    /// Which child has a name; there when they are many.
+    places: Option<HashMap<&'s str, usize>>,
 }
 
 enum Node<'s> {
@@ -47,38 +63,45 @@ enum Node<'s> {
 }
 
 impl<'s> Branch<'s> {
-    /// Puts `value` at `path`, which is so many steps from the root; false when something else is there.
-    fn grow(&mut self, path: &'s str, depth: usize, value: Plain<'s>) -> Result<bool> {
+    /// Puts `value` at `path`, which is so many steps from the root.
+    fn grow(&mut self, path: &'s str, depth: usize, value: Plain<'s>) -> Result<Growth> {
         let (step, rest) = match path.split_once('.') {
             Some((step, rest)) if depth < MAX_STEPS => (step, Some(rest)),
             _ => (path, None),
         };
-        let made = || if rest.is_none() { Node::Leaf(value) } else { Node::Branch(Branch::default()) };
-        match (self.child(step, made), rest) {
+        let Some(at) = self.find(step) else {
+            let node = match rest {
+                None => Node::Leaf(value),
+                Some(rest) => {
+                    let mut branch = Branch::default();
+                    branch.grow(rest, depth + 1, value)?;
+                    Node::Branch(branch)
+                }
+            };
+            self.children.push((step, node));
+            return Ok(Growth::New);
+        };
+        match (&mut self.children[at].1, rest) {
             (Node::Branch(inner), Some(rest)) => inner.grow(rest, depth + 1, value),
             (Node::Leaf(Plain::Dict(_)), Some(_)) => Err(Irregular),
             (Node::Leaf(leaf), None) => {
-                *leaf = value; // the same attribute again: the last one counts
-                Ok(true)
+                *leaf = value;
+                Ok(Growth::Again)
             }
-            _ => Ok(false),
+            _ => Ok(Growth::Conflict),
         }
     }
 
-    fn child(&mut self, name: &'s str, made: impl FnOnce() -> Node<'s>) -> &mut Node<'s> {
-        let found = if self.children.len() <= FEW {
-            self.children.iter().rposition(|(known, _)| *known == name)
-        } else {
-            for at in self.places.len()..self.children.len() {
-                self.places.insert(self.children[at].0, at);
-            }
-            self.places.get(name).copied()
-        };
-        let at = found.unwrap_or_else(|| {
-            self.children.push((name, made()));
-            self.children.len() - 1
-        });
-        &mut self.children[at].1
+    /// Which child has this name.
+    fn find(&mut self, name: &str) -> Option<usize> {
+        if self.children.len() <= FEW {
+            return self.children.iter().rposition(|(known, _)| *known == name);
+        }
+        let places = self.places.get_or_insert_default();
+        for (at, (known, _)) in self.children.iter().enumerate().skip(places.len()) {
+            places.insert(known, at);
+        }
+        places.get(name).copied()
     }
 
     fn plain(self, bump: &'s Bump, has_holes: &mut bool) -> Plain<'s> {
@@ -142,6 +165,8 @@ mod tests {
         assert_eq!(grown(&["a", "a.b"]), (r#"{"a":0}"#.into(), true, false));
         assert_eq!(grown(&["a.b", "a"]), (r#"{"a":{"b":0}}"#.into(), true, false));
         assert_eq!(grown(&["a", "a"]), (r#"{"a":1}"#.into(), false, false));
+        let leaves = [("a", Plain::Null), ("a.b", Plain::Null), ("a", Plain::Null)];
+        assert!(tree(&leaves, &Bump::new()).is_err());
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl<'s> Plain<'s> {
 
     /// Compact JSON, as Python's `json.dumps` writes it without escaping what is not ASCII.
     pub fn dump(self, bump: &'s Bump) -> &'s str {
-        let mut json = String::new();
+        let mut json = String::with_capacity(512);
         self.write(&mut json);
         bump.alloc_str(&json)
     }
@@ -197,6 +197,7 @@ impl<'s> Plain<'s> {
 }
 
 fn write_text(json: &mut String, text: &str) {
+    json.reserve(text.len() + 2);
     json.push('"');
     let mut rest = text;
     loop {

@@ -33,6 +33,12 @@ impl<'a> Cursor<'a> {
         Cursor { upto_end: request, at: 0 }
     }
 
+    /// The same message from another place on.
+    #[must_use]
+    pub fn moved_to(&self, at: usize) -> Self {
+        Cursor { at, ..*self }
+    }
+
     #[inline]
     pub fn is_done(&self) -> bool {
         self.at >= self.upto_end.len()

@@ -3,8 +3,8 @@
 use crate::derive::Derived;
 use crate::measure::Cost;
 use crate::prices::{Priced, NANO};
-use crate::scan::{Found, Place};
-use crate::spans::{Field, GenAi};
+use crate::scan::{Change, Found, Scan};
+use crate::spans::GenAi;
 use crate::splice::SpanEdit;
 use crate::tables::{attribute, text_attribute, Slot, Tables};
 use crate::wire::{push_field, push_varint};
@@ -22,7 +22,7 @@ impl Writer {
     pub fn span(
         &mut self,
         span: &Found<'_>,
-        replaceable: &[Field],
+        request: &Scan<'_>,
         price: &Priced,
         more: &Derived,
         tables: &Tables,
@@ -30,20 +30,21 @@ impl Writer {
         let (removed_from, added_from) = (self.removed.len(), self.added.len());
         let (input, output) = (span.meaning.tokens[0], span.meaning.tokens[1]);
         let is_repaired = span.meaning.cache_was_outside || span.meaning.reasoning_was_outside;
-        for field in &replaceable[span.replaceable.0..span.replaceable.1] {
+        let mut made_in_vain = Vec::new();
+        for field in &request.replaceable[span.replaceable.0..span.replaceable.1] {
             let goes = match field.slot {
                 Slot::Input => is_repaired && input.is_some(),
                 Slot::Output => is_repaired && output.is_some(),
                 _ => true,
             };
             if goes {
-                self.removed.push((field.from, field.to));
+                let list = if field.is_made { &mut made_in_vain } else { &mut self.removed };
+                list.push((field.from, field.to));
             }
         }
-        if let Some(content) = span.replaced {
-            let gone = self.removed.split_off(removed_from);
-            self.content(content, &gone);
-            self.removed.push((span.body_at, span.body_end));
+        if let Some(change) = &span.change {
+            self.change(change, request, &made_in_vain);
+            self.removed[removed_from..].sort_unstable();
         }
         let written = &tables.written;
         let cost = match price {
@@ -87,22 +88,22 @@ impl Writer {
         cost
     }
 
-    /// Adds `content` without what is `gone` of it.
-    fn content(&mut self, content: &[u8], gone: &[(usize, usize)]) {
+    /// Takes over what became of a span of another dialect, without what was `made_in_vain` of it.
+    fn change(&mut self, change: &Change<'_>, scan: &Scan<'_>, made_in_vain: &[(usize, usize)]) {
+        self.removed.extend_from_slice(&scan.removed[change.removed.0..change.removed.1]);
         let mut at = 0;
-        for &(from, to) in gone {
-            self.added.extend_from_slice(&content[at..from]);
+        for &(from, to) in made_in_vain {
+            self.added.extend_from_slice(&change.made[at..from]);
             at = to;
         }
-        self.added.extend_from_slice(&content[at..]);
+        self.added.extend_from_slice(&change.made[at..]);
     }
 
-    /// Puts new content in the place of spans that are no `GenAI` spans.
-    pub fn replace(&mut self, replaced: &[(Place, &[u8])]) {
-        for (place, content) in replaced {
+    /// Changes the spans of other dialects that are no `GenAI` spans.
+    pub fn changes(&mut self, scan: &Scan<'_>) {
+        for (place, change) in &scan.changed {
             let (removed_from, added_from) = (self.removed.len(), self.added.len());
-            self.content(content, &[]);
-            self.removed.push((place.body_at, place.body_end));
+            self.change(change, scan, &[]);
             self.edits.push(SpanEdit {
                 length_at: place.length_at,
                 body_at: place.body_at,
@@ -112,7 +113,7 @@ impl Writer {
                 appended: (added_from, self.added.len()),
             });
         }
-        if !replaced.is_empty() {
+        if !scan.changed.is_empty() {
             self.edits.sort_by_key(|edit| edit.length_at);
         }
     }

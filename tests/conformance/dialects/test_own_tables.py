@@ -28,10 +28,13 @@ conversions:
 """
 
 
-def test_a_file_of_ones_own_is_executed(tmp_path: Path) -> None:
-    """Spans of a private gateway are read, counted and priced, with no code and nothing built."""
+@pytest.mark.parametrize("name", ["pure", "native"])
+def test_a_file_of_ones_own_is_executed(tmp_path: Path, name: str) -> None:
+    """Spans of a private gateway are read, counted and priced, with no code and nothing built; by both engines."""
+    if name == "native":
+        pytest.importorskip("otel_llm_wire", reason="the engine in Rust is not built here; make native builds it")
     (tmp_path / "ours.yaml").write_text(OURS)
-    engine = load_engine({"OTEL_LLM_ENGINE": "pure"}, genai=GenAiConfig(dialects=[Path("ours.yaml")]), folder=tmp_path)
+    engine = load_engine({"OTEL_LLM_ENGINE": name}, genai=GenAiConfig(dialects=[Path("ours.yaml")]), folder=tmp_path)
     request = ExportTraceServiceRequest()
     span = request.resource_spans.add().scope_spans.add().spans.add(trace_id=b"t" * 16, span_id=b"s" * 8)
     span.start_time_unix_nano = span.end_time_unix_nano = 1_790_000_000_000_000_000
@@ -41,6 +44,7 @@ def test_a_file_of_ones_own_is_executed(tmp_path: Path) -> None:
     counted = {name: value for (name, _), value in outcome.counters.items()}
     assert counted["otel_llm.cost.usd"] == pytest.approx(0.00045)
     assert outcome.notes["dialect_is_ours"] == 1
+    assert not getattr(engine, "handed_back", 0)
 
 
 def test_a_broken_file_keeps_the_collector_from_starting(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ class DialectSpans:
             keys = [key for key in _KEYS[dialect] if not self.tame or key not in _TIMES]
             for key in draw.sample(keys, min(len(keys), draw.randint(1, 25))):
                 self.attribute(span.attributes, key)
-        if draw.randrange(10) == 0 and span.attributes:  # the same name twice
+        if not self.tame and draw.randrange(10) == 0 and span.attributes:  # the same name twice
             self.attribute(span.attributes, draw.choice(span.attributes).key)
         draw.shuffle(order := list(span.attributes))
         del span.attributes[:]

@@ -1,7 +1,8 @@
 """Changes bytes of requests at random and asks both engines; `make fuzz SECONDS=600` runs it for longer.
 
-It starts from the requests in `tests/data/engine/corpus` and those that `test_twins.Builder` makes. Where the engines
-disagree, or one of them fails, the request is written to the corpus, and from then on every test run tries it.
+It starts from the requests in `tests/data/engine/corpus` and those that `test_twins.Builder` and `DialectSpans` make.
+Where the engines disagree, or one of them fails, the request is written to the corpus, and from then on every test run
+tries it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from otel_llm_collector.contract import Signal
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from dialect_spans import DialectSpans
 from test_twins import SIGNALS, Twins, requests
 
 CORPUS = Path(__file__).parents[2] / "data/engine/corpus"
@@ -53,8 +55,10 @@ def fuzz(seconds: float, seed: int) -> int:
     draw, tried, until = random.Random(seed), 0, time.monotonic() + seconds
     kept = corpus()
     while time.monotonic() < until:
-        twins = Twins()
+        twins = Twins(keep_originals=draw.random() < 0.7)
+        spans = DialectSpans(draw.randrange(2**64), tame=draw.random() < 0.5)
         pool = kept + requests(draw.randrange(2**64), tame=draw.random() < 0.5)
+        pool += [(Signal.TRACES, spans.request()) for _ in range(10)]
         for _ in range(_FRESH):
             signal, request = draw.choice(pool)
             request = changed(request, draw)
