@@ -133,7 +133,7 @@ impl DialectTable {
     /// The keys that rules carried whole, as the dialects say that they may be.
     fn carried(&self, reading: &Reading<'_>) -> Vec<KeyNumber> {
         let all = reading.spoke.iter().flat_map(|index| &self.dialects[*index].carried);
-        all.copied().filter(|number| reading.carried.contains(number)).collect()
+        all.copied().filter(|number| reading.carried[*number as usize]).collect()
     }
 
     /// For each attribute whether it leaves because originals are not wanted.

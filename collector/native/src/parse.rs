@@ -31,7 +31,7 @@ impl<'s> Reader<'s> {
             at: 0,
             bump: self.bump,
             items: Vec::with_capacity(16),
-            pairs: Vec::with_capacity(32),
+            pairs: Vec::with_capacity(24),
             is_cut: false,
         };
         parse.space();

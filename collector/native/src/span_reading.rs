@@ -1,6 +1,8 @@
 //! One span of another dialect being read: its values, what rules made of them, and what was odd.
 
 use crate::any_value::{self, coerce, Scalar};
+use bumpalo::collections::Vec as ArenaVec;
+
 use crate::conversions::converted;
 use crate::dialect_table::{Condition, Constant, DialectTable, KeyNumber, Need, Place, Rule, Source, Test};
 use crate::parse::Reader;
@@ -40,19 +42,19 @@ pub struct Reading<'s> {
     pub(crate) name: &'s str,
     pub(crate) is_root: bool,
     pub start: u64,
-    pub attributes: Vec<Attribute<'s>>,
+    pub attributes: ArenaVec<'s, Attribute<'s>>,
     pub(crate) events: Vec<Cursor<'s>>,
     /// By the number of a key: which of `seen`, counted from 1, and which of `made`.
     pub(crate) seen_at: &'s mut [u32],
     made_at: &'s mut [u32],
-    pub(crate) seen: Vec<Seen<'s>>,
+    pub(crate) seen: ArenaVec<'s, Seen<'s>>,
     pub(crate) trees: Vec<Option<Plain<'s>>>,
     pub(crate) is_json: bool,
     pub made: Vec<(KeyNumber, Plain<'s>)>,
     /// The dialects that gave something.
     pub spoke: Vec<usize>,
-    /// Keys that a rule carried whole.
-    pub carried: Vec<KeyNumber>,
+    /// By the number of a key, whether a rule carried it whole.
+    pub carried: &'s mut [bool],
     pub problems: Vec<(Reason, KeyNumber)>,
 }
 
@@ -70,16 +72,16 @@ impl<'s> Reading<'s> {
             name: "",
             is_root: true,
             start: 0,
-            attributes: Vec::with_capacity(32),
+            attributes: ArenaVec::with_capacity_in(32, reader.bump),
             events: Vec::new(),
             seen_at: numbers(),
             made_at: numbers(),
-            seen: Vec::with_capacity(32),
+            seen: ArenaVec::with_capacity_in(32, reader.bump),
             trees: vec![None; table.trees.len()],
             is_json: false,
             made: Vec::with_capacity(16),
             spoke: Vec::new(),
-            carried: Vec::new(),
+            carried: reader.bump.alloc_slice_fill_copy(table.key_names.len(), false),
             problems: Vec::new(),
         };
         while !span.is_done() {
@@ -237,10 +239,11 @@ impl<'s> Reading<'s> {
             }
             match &source.place {
                 Place::Object(fields) => {
-                    let whole = fields.iter().filter(|(_, part)| part.path.is_empty());
-                    self.carried.extend(whole.map(|(_, part)| part.key));
+                    for (_, part) in fields.iter().filter(|(_, part)| part.path.is_empty()) {
+                        self.carried[part.key as usize] = true;
+                    }
                 }
-                _ if source.path.is_empty() => self.carried.push(source.key),
+                _ if source.path.is_empty() => self.carried[source.key as usize] = true,
                 _ => {}
             }
             return Ok(Some(result));

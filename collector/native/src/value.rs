@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Write;
 
+use bumpalo::collections::String;
 use bumpalo::Bump;
 
 use crate::json::plain_prefix;
@@ -145,7 +146,7 @@ impl<'s> Plain<'s> {
     }
 
     /// The digits of an integer.
-    fn digits(self) -> Option<String> {
+    fn digits(self) -> Option<std::string::String> {
         match self {
             Plain::Bool(value) => Some(u8::from(value).to_string()),
             Plain::Int(value) => Some(value.to_string()),
@@ -156,12 +157,12 @@ impl<'s> Plain<'s> {
 
     /// Compact JSON, as Python's `json.dumps` writes it without escaping what is not ASCII.
     pub fn dump(self, bump: &'s Bump) -> &'s str {
-        let mut json = String::with_capacity(512);
+        let mut json = String::with_capacity_in(256, bump);
         self.write(&mut json);
-        bump.alloc_str(&json)
+        json.into_bump_str()
     }
 
-    fn write(self, json: &mut String) {
+    fn write(self, json: &mut String<'_>) {
         match self {
             Plain::Null => json.push_str("null"),
             Plain::Float(value) if value.is_nan() => json.push_str("NaN"),
@@ -196,7 +197,7 @@ impl<'s> Plain<'s> {
     }
 }
 
-fn write_text(json: &mut String, text: &str) {
+fn write_text(json: &mut String<'_>, text: &str) {
     json.reserve(text.len() + 2);
     json.push('"');
     let mut rest = text;
@@ -220,7 +221,7 @@ fn write_text(json: &mut String, text: &str) {
 }
 
 /// A float as Python's `repr` has it: the shortest digits that say it, with an exponent from 1e16 on and below 1e-4.
-pub fn float_text(value: f64) -> String {
+pub fn float_text(value: f64) -> std::string::String {
     if !value.is_finite() {
         return if value.is_nan() { "nan" } else { ["inf", "-inf"][usize::from(value < 0.0)] }.into();
     }
@@ -344,7 +345,7 @@ mod tests {
     #[test]
     fn keys_that_come_again_stay_in_their_place() {
         for extra in [0, 30] {
-            let many: Vec<String> = (0..extra).map(|number| format!("k{number}")).collect();
+            let many: Vec<std::string::String> = (0..extra).map(|number| format!("k{number}")).collect();
             let mut pairs = vec![("x", Plain::Null), ("a", Plain::Int(1)), ("b", Plain::Int(2)), ("a", Plain::Int(3))];
             pairs.extend(many.iter().map(|key| (&**key, Plain::Null)));
             distinct(&mut pairs, 1);

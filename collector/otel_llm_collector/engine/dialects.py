@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_llm_semconv import attributes as attr
 
@@ -139,10 +140,15 @@ def _there(values: Mapping[str, AnyValue], prefixes: tuple[str, ...], *, events:
 
 
 class _Reading:
-    """One span being read: its values, what was made of them, and what was odd."""
+    """One span or log record being read: its values, what was made of them, and what was odd."""
 
     def __init__(
-        self, span: Span, values: dict[str, AnyValue], scope: Any, resource: Any, shape_specs: dict[str, Any]
+        self,
+        span: Span | LogRecord,
+        values: dict[str, AnyValue],
+        scope: Any,
+        resource: Any,
+        shape_specs: dict[str, Any],
     ) -> None:
         self.span = span
         self.values = values
@@ -250,16 +256,23 @@ class _Reading:
         elif kind in {"event", "events"}:
             value = self._events(key, whole_name=kind == "event")
         elif kind == "span":
-            value = self.span.name if key == "name" else not self.span.parent_span_id
+            value = self._of_span(key)
         elif kind == "scope":
             value = self.scope.name
         else:
             value = next((plain(one.value) for one in self.resource.attributes if one.key == key), None)
         return shapes.look_up(value, path) if path else value
 
+    def _of_span(self, key: str) -> Any:
+        """The span's name, or whether it is a root; log records have neither."""
+        if not isinstance(self.span, Span):
+            return None
+        return self.span.name if key == "name" else not self.span.parent_span_id
+
     def _events(self, name: str, *, whole_name: bool) -> list[dict[str, Any]] | None:
-        """The attributes of the span's events with a name, or with one that begins so."""
-        found = [one for one in self.span.events if one.name == name or (not whole_name and one.name.startswith(name))]
+        """The attributes of the span's events with a name, or with one that begins so; log records have none."""
+        events = self.span.events if isinstance(self.span, Span) else ()
+        found = [one for one in events if one.name == name or (not whole_name and one.name.startswith(name))]
         return [
             {_EVENT_NAME: event.name, **{one.key: plain(one.value) for one in event.attributes}} for event in found
         ] or None
@@ -316,7 +329,7 @@ class _Reading:
 
     def _step(self, name: str, arguments: list[Any], value: Any, rule: Table) -> Any:
         if name == "since_start":
-            return _since_start(value, self.span.start_time_unix_nano)
+            return _since_start(value, self.span.start_time_unix_nano) if isinstance(self.span, Span) else None
         if name not in _SHAPES:
             return _STEPS[name](value, *arguments)
         if isinstance(value, str) and looks_like_json(value):

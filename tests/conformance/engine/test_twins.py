@@ -231,7 +231,8 @@ def test_plain_requests_are_not_handed_back(seed: int) -> None:
     for signal, request in requests(seed, tame=True):
         before = twins.native.handed_back
         twins.agree(signal, request)
-        if "٣".encode() not in request:  # other scripts' digits are left to the reference
+        # other scripts' digits, and messages that are no JSON text, are left to the reference
+        if "٣".encode() not in request and b"gen_ai.output.messages" not in request:
             assert twins.native.handed_back == before, (signal, request)
 
 

@@ -227,6 +227,17 @@ def put_any(target: AnyValue, value: Any) -> None:
         put(target, value)
 
 
+def test_a_log_record_has_no_events_of_its_own() -> None:
+    """Rules that ask for a span's events, name or start find none on a log record, whatever else it says."""
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add(event_name="gen_ai.user.message")
+    record.body.string_value = "Hi"
+    record.attributes.add(key="gen_ai.prompt").value.string_value = "Hello"
+    out = ExportLogsServiceRequest.FromString(ENGINE.process(Signal.LOGS, request.SerializeToString()).payload)
+    values = {one.key: one.value.string_value for one in out.resource_logs[0].scope_logs[0].log_records[0].attributes}
+    assert json.loads(values["gen_ai.input.messages"])[0]["parts"][0]["content"] == "Hello"
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_message_event_says_its_message_in_current_words(named: bool) -> None:
     """A log event of 1.36 has its message and provider under today's names beside its body, which stays."""
