@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
@@ -24,6 +25,7 @@ from otel_llm_collector.deliver.books import Books
 from otel_llm_collector.deliver.reader import Reader, Readers
 from otel_llm_collector.engine import load_engine
 from otel_llm_collector.engine.families import registered
+from otel_llm_collector.log.disk import DiskLogConfig
 from otel_llm_collector.masking import Mask, shown
 from otel_llm_collector.measure.exemplars import Exemplars
 from otel_llm_collector.measure.exposition import exposer, metadata
@@ -32,6 +34,7 @@ from otel_llm_collector.measure.otlp_metrics import OtlpMetrics
 from otel_llm_collector.measure.past import Past
 from otel_llm_collector.measure.sampler import Live, Sampler, StoreBooks
 from otel_llm_collector.measure.series import SeriesStore
+from otel_llm_collector.measure.window_files import WindowFiles
 from otel_llm_collector.pipeline import Admission, Lifecycle, Pipeline, Seal
 from otel_llm_collector.plugins import Plugins
 from otel_llm_collector.receive.otlp_grpc import OtlpGrpcReceiver
@@ -65,6 +68,8 @@ class App:
             }
         )
         past = _past(config)
+        folder = _window_folder(config)
+        window = [WindowFiles(past, folder, registry, time.time)] if folder is not None else []
         incoming = OtlpMetrics(past, config.measure.promote)
         sampler = Sampler(registry, past)
         registry.register(StoreBooks(past, incoming, sampler))
@@ -115,6 +120,7 @@ class App:
             self.readers,
             Seal(log),
             *([plugins] if plugins is not None else []),
+            *window,
             alerting.spend,
             alerting.evaluator,
             self.admin,
@@ -153,6 +159,13 @@ def _past(config: Config) -> Past:
     settings = config.measure
     resolution = min(settings.resolution_seconds, config.alerts.evaluation_seconds)
     return Past(settings.window_seconds, resolution, settings.max_series, settings.max_series_per_name)
+
+
+def _window_folder(config: Config) -> Path | None:
+    """Where the window is kept: where it is said, or beside a log on disk."""
+    if config.measure.path is None and isinstance(config.log, DiskLogConfig):
+        return config.log.path / "window"
+    return config.measure.path
 
 
 async def run(config: Config, reread: Callable[[], Config]) -> int:

@@ -62,6 +62,15 @@ MAX_OVERFLOW_SERIES = 4096
 # forget: streams without series of their own whose last point is remembered; one that is forgotten begins anew
 MAX_OVERFLOW_STREAMS = 50_000
 
+# how often the window is written to disk, where it is
+WINDOW_SAVE_SECONDS = 300.0
+
+# drop_oldest: the files of the window together; blocks beyond are not saved, and counted
+MAX_WINDOW_FILE_BYTES = 1024 * MIB
+
+# reject: a file that claims to hold more is set aside
+MAX_WINDOW_BLOCK_BYTES = 4096 * MIB
+
 # reject: a sample whose time lies further ahead than this is dropped and counted as future
 MAX_FUTURE_SECONDS = 600
 

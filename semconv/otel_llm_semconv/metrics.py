@@ -989,6 +989,15 @@ OTEL_LLM_WINDOW_OVERFLOWED_POINTS: Final = Metric(
     ),
 )
 
+OTEL_LLM_WINDOW_UNSAVED_BLOCKS: Final = Metric(
+    "otel_llm.window.unsaved_blocks",
+    "counter",
+    "{block}",
+    "Blocks of the window that were not saved: no room, or they could not be written.",
+    (
+    ),
+)
+
 OTEL_LLM_WINDOW_DROPPED_SAMPLES: Final = Metric(
     "otel_llm.window.dropped_samples",
     "counter",
@@ -1691,6 +1700,7 @@ OTHER_METRICS: Final = {
         OTEL_LLM_WINDOW_SERIES,
         OTEL_LLM_WINDOW_SAMPLES,
         OTEL_LLM_WINDOW_OVERFLOWED_POINTS,
+        OTEL_LLM_WINDOW_UNSAVED_BLOCKS,
         OTEL_LLM_WINDOW_DROPPED_SAMPLES,
         OTEL_LLM_WINDOW_DROPPED_POINTS,
         OTEL_LLM_GPU_REQUEST_ENERGY,

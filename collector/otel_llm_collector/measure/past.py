@@ -22,6 +22,7 @@ from otel_llm_semconv import attributes as attr
 from pydantic import BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
+from otel_llm_collector.config_types import ConfigPath
 from otel_llm_collector.measure.promql.native import NativeHistogram
 from otel_llm_collector.measure.promql.storage import (
     METRIC_NAME,
@@ -71,6 +72,9 @@ class MeasureConfig(BaseModel):
         le=1_000_000,
         description="The same for the series of one name.",
     )
+    path: ConfigPath | None = Field(
+        None, description="Folder in which the window survives a restart; beside a log on disk by default."
+    )
     promote: list[str] = Field(
         default_factory=lambda: [attr.SERVICE_NAME], description="Resource attributes that become labels."
     )
@@ -83,6 +87,19 @@ class _Block:
     offsets: npt.NDArray[np.unsignedinteger]
     values: Floats
     histograms: dict[int, dict[int, NativeHistogram]] = field(default_factory=dict)
+    version: int = 0  # rises with every change
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCopy:
+    """A block with the labels of its rows, only those that have samples in it; histograms by row and slot."""
+
+    start_ms: int
+    resolution_ms: int
+    labels: list[Labels]
+    offsets: npt.NDArray[np.unsignedinteger]
+    values: Floats
+    histograms: dict[tuple[int, int], NativeHistogram]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +238,7 @@ class Past:
                 if not newer.all():
                     self.dropped["superseded"] += int((~newer).sum())
                     rows, columns, at, new = rows[newer], columns[newer], at[newer], new[newer]
+                block.version += 1
                 block.offsets[rows, columns] = at
                 block.values[rows, columns] = new
                 last = self._last_block[rows]
@@ -269,6 +287,32 @@ class Past:
             shape = (self._max_series + limits.MAX_OVERFLOW_SERIES, SLOTS)
             block = self._blocks[index] = _Block(np.zeros(shape, self._offset_type), np.zeros(shape))
         return block
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """Start and version of every block."""
+        with self._lock:
+            return [(self._start(index), block.version) for index, block in self._blocks.items()]
+
+    def _start(self, index: int) -> int:
+        return self._origin_ms + index * self._block_ms
+
+    def block_copy(self, start_ms: int) -> BlockCopy | None:
+        """The block that starts then, if there is one."""
+        with self._lock:
+            block = next((one for index, one in self._blocks.items() if self._start(index) == start_ms), None)
+            if block is None:
+                return None
+            rows = np.flatnonzero(block.offsets[: len(self._labels)].any(axis=1))
+            place = {number: row for row, number in enumerate(rows.tolist())}
+            labels = [self._labels[number] for number in place]
+            histograms = {
+                (place[number], slot): histogram
+                for number, cells in block.histograms.items()
+                for slot, histogram in cells.items()
+                if number in place
+            }
+            offsets, values = block.offsets[rows], block.values[rows]
+            return BlockCopy(start_ms, self.resolution_ms, labels, offsets, values, histograms)
 
     def prune(self, now_ms: int) -> None:
         """Let go of blocks older than the window, and of the series that had samples only there."""

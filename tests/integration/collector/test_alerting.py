@@ -362,6 +362,54 @@ def test_a_reload_takes_all_of_alerting(engine: Any, tmp_path: Path) -> None:
     asyncio.run(_reload_all(engine, tmp_path))
 
 
+async def _window(engine: Any, folder: Path) -> None:
+    text = f"""
+receivers: {{otlp: {{grpc: null, http: {{endpoint: "127.0.0.1:0"}}}}}}
+server: {{endpoint: "127.0.0.1:0"}}
+log: {{kind: disk, path: {folder}}}
+alerts:
+  evaluation_seconds: 0.3
+"""
+    (folder / "rules.yaml").write_text(
+        "groups: [{name: g, rules: [{alert: Spent, expr: 'max_over_time(otel_llm_cost_usd_total[1h]) > 1'}]}]"
+    )
+
+    async def value(client: httpx2.AsyncClient, app: App, query: str) -> float:
+        answer = await client.get(f"http://{app.admin.address}/api/v1/query", params={"query": query})
+        return sum(float(one["value"][1]) for one in answer.json()["data"]["result"])
+
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        first = App(config.parse(text, {}, source="test", folder=folder), engine)
+        await first.start()
+        address = f"http://{first.receivers['OTLP/HTTP'].address}/v1/traces"
+        headers = {"content-type": "application/x-protobuf"}
+        await client.post(address, content=spans(901), headers=headers)
+        cost = await until(lambda: value(client, first, "otel_llm_cost_usd_total"))
+        assert cost > 1
+        await first.shutdown()
+        assert len(list((folder / "window").glob("*.block"))) in (1, 2)
+        (folder / "window/17.block").write_bytes(b"OTLLMW1\n nothing of the kind")
+
+        again = App(config.parse(text + "  rules: [rules.yaml]", {}, source="test", folder=folder), engine)
+        await again.start()
+        try:
+            assert await value(client, again, "max_over_time(otel_llm_cost_usd_total[1h])") == cost
+
+            async def fires() -> bool:
+                answer = await client.get(f"http://{again.admin.address}/api/v1/alerts")
+                return bool(answer.json()["data"]["alerts"])
+
+            await until(fires)  # though this process has counted nothing
+        finally:
+            await again.shutdown()
+    assert [path.name for path in (folder / "window").glob("*.unreadable")] == ["17.unreadable"]
+
+
+def test_the_window_survives_a_restart(engine: Any, tmp_path: Path) -> None:
+    """With a log on disk, rules see what was there before; a broken file is set aside and costs nothing else."""
+    asyncio.run(_window(engine, tmp_path))
+
+
 async def _token(running: Any) -> None:
     async with httpx2.AsyncClient(trust_env=False) as client, running("") as open_app:
         url = f"http://{open_app.admin.address}"
