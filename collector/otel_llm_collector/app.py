@@ -77,7 +77,8 @@ class App:
         self.reload = alerting.reload
         families = IncomingFamilies(past, incoming, partial(_names, registry), time.time)
         live = Live(past, sampler, time.time)
-        queries = PrometheusApi(live, partial(metadata, registry, families), registry, time.time)
+        described = partial(metadata, registry, families)
+        queries = PrometheusApi(live, described, registry, time.time, series.exemplars)
         actions = Actions(config.server.token, alerting.reload, alerting.evaluator.silences, time.time)
         self.admin = AdminServer(
             config.server,

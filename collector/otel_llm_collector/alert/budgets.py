@@ -24,6 +24,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from otel_llm_semconv import metrics
+from otel_llm_semconv.content_keys import content_keys
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
@@ -80,6 +81,13 @@ def _thresholds(values: list[float]) -> list[float]:
     return sorted(set(values))
 
 
+def _no_content(names: list[str]) -> list[str]:
+    if content := next((name for name in names if name in content_keys()), None):
+        msg = f"{content} holds what people or models wrote, which no alert may carry; group by who or what spends"
+        raise ValueError(msg)
+    return names
+
+
 class Budget(BaseModel):
     """What may be spent in a period."""
 
@@ -87,7 +95,7 @@ class Budget(BaseModel):
 
     amount: float = Field(gt=0, allow_inf_nan=False, description="US dollars for each period and group.")
     period: Period = Field(description="day or month.")
-    by: list[str] = Field(
+    by: Annotated[list[str], AfterValidator(_no_content)] = Field(
         default_factory=list,
         max_length=5,
         description="Each combination has the amount: service, model, provider, operation, user, or attributes.",

@@ -21,6 +21,7 @@ from otel_llm_collector import limits
 from otel_llm_collector.contract import HistogramDelta, SeriesKey
 from otel_llm_collector.measure.names import label_name, metric_name
 from otel_llm_collector.measure.overflow import OVERFLOW_LABEL
+from otel_llm_collector.measure.promql.storage import METRIC_NAME, Labels, make_labels
 
 _OVERFLOW = ("\x00overflow",)  # no attribute value: labels are cleaned of NUL
 
@@ -101,6 +102,17 @@ class SeriesStore(Collector):
         self._overflowed += 1
         return _OVERFLOW
 
+    def exemplars(self) -> list[tuple[Labels, Exemplar]]:
+        """Every exemplar with the labels of its bucket's series."""
+        with self._lock:
+            return [
+                (_bucket(table, key, bucket), exemplar)
+                for table in self._tables.values()
+                for key, state in table.series.items()
+                if isinstance(state, Histogram)
+                for bucket, exemplar in state.exemplars.items()
+            ]
+
     def metric(self, name: str) -> Metric | None:
         """The metric of that registry or Prometheus name, with or without `_total`."""
         name = self._by_prometheus_name.get(name.removesuffix("_total"), name)
@@ -144,6 +156,13 @@ def _labels(metric: Metric, key: tuple[str, ...]) -> dict[str, str]:
     if key == _OVERFLOW:
         return {OVERFLOW_LABEL: "true"}
     return {label_name(attribute): value for attribute, value in zip(metric.attributes, key, strict=True)}
+
+
+def _bucket(table: _Table, key: tuple[str, ...], bucket: int) -> Labels:
+    metric = table.metric
+    le = [*map(str, metric.boundaries), "+Inf"][bucket]
+    name = f"{metric_name(metric.name, metric.unit)}_bucket"
+    return make_labels({**table.labels_of(key), METRIC_NAME: name, "le": le})
 
 
 def _family(table: _Table) -> Family:

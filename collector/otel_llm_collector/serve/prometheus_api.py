@@ -1,8 +1,8 @@
 """Prometheus' HTTP API over the collector's series, so that Grafana asks the collector as it asks Prometheus.
 
-`query`, `query_range`, `series`, `labels`, `label/NAME/values`, `metadata` and `status/buildinfo`, by GET or a posted
-form, with Prometheus' status codes and error types. Queries run in threads of their own: however long one takes, the
-collector goes on receiving.
+`query`, `query_range`, `query_exemplars`, `series`, `labels`, `label/NAME/values`, `metadata` and `status/buildinfo`,
+by GET or a posted form, with Prometheus' status codes and error types. Queries run in threads of their own: however
+long one takes, the collector goes on receiving.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.samples import Exemplar
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,6 +30,7 @@ from otel_llm_collector.measure.promql import Options, instant, parse, range_que
 from otel_llm_collector.measure.promql.lexer import duration_ms, tokens
 from otel_llm_collector.measure.promql.parser import parse_selector
 from otel_llm_collector.measure.promql.storage import Index, Labels, Matcher
+from otel_llm_collector.measure.promql.syntax import Expr, Selector, children
 from otel_llm_collector.measure.promql.values import LimitError, Matrix, Notes, QueryError, Result, TimedOut, Vector
 from otel_llm_collector.serve import prometheus_json
 
@@ -58,8 +60,10 @@ class PrometheusApi:
         metadata: Callable[[], Iterable[Metadata]],
         registry: CollectorRegistry,
         clock: Callable[[], float],
+        exemplars: Callable[[], Iterable[tuple[Labels, Exemplar]]] = tuple,
     ) -> None:
         self._storage = storage
+        self._exemplars = exemplars
         self._metadata = metadata
         self._clock = clock
         self._threads = ThreadPoolExecutor(limits.MAX_CONCURRENT_QUERIES, thread_name_prefix="query")
@@ -76,6 +80,7 @@ class PrometheusApi:
         answers: dict[str, Callable[[Form, Mapping[str, str]], bytes]] = {
             "query": self._query,
             "query_range": self._query_range,
+            "query_exemplars": self._query_exemplars,
             "series": self._series,
             "labels": self._labels,
             "label/{name}/values": self._label_values,
@@ -144,6 +149,19 @@ class PrometheusApi:
         query = _parsed(form)
         result = _cut(range_query(query, self._storage, start, end, step, options), limit)
         return prometheus_json.success(prometheus_json.query_data(result), result.notes)
+
+    def _query_exemplars(self, form: Form, _: Mapping[str, str]) -> bytes:
+        start, end = _time(form, "start", -_EVER_MS) / 1000, _time(form, "end", _EVER_MS) / 1000
+        if end < start:
+            raise _invalid("end", "end timestamp must not be before start timestamp")
+        wanted = list(_selections(_parsed(form).expr))
+        found: dict[Labels, list[Exemplar]] = {}
+        for labels, exemplar in self._exemplars():
+            have = dict(labels)
+            inside = start <= float(exemplar.timestamp or 0.0) <= end
+            if inside and any(all(one.matches(have.get(one.name, "")) for one in matchers) for matchers in wanted):
+                found.setdefault(labels, []).append(exemplar)
+        return prometheus_json.success(prometheus_json.exemplars_data(found))
 
     def _options(self, form: Form) -> Options:
         allowed = limits.MAX_QUERY_SECONDS
@@ -230,6 +248,14 @@ def _parsed(form: Form) -> Any:
         return parse(_one(form, "query"))
     except QueryError as error:
         raise _invalid("query", str(error)) from error
+
+
+def _selections(expr: Expr) -> Iterator[Sequence[Matcher]]:
+    """The matchers of every selector in an expression."""
+    if isinstance(expr, Selector):
+        yield expr.matchers
+    for child in children(expr):
+        yield from _selections(child)
 
 
 def _matchers(text: str) -> Sequence[Matcher]:

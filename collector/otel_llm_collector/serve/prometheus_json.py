@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from prometheus_client.samples import Exemplar
+
 from otel_llm_collector.measure.promql.native import NativeHistogram
+from otel_llm_collector.measure.promql.storage import Labels
 from otel_llm_collector.measure.promql.values import Matrix, Notes, Result, Scalar, Series, String, Vector
 
 _NO_NOTES = Notes()
@@ -108,6 +111,20 @@ def _closed(lower: float, upper: float, *, custom: bool) -> int:
     if custom or lower >= 0:
         return 0
     return 1 if upper <= 0 else 3
+
+
+def exemplars_data(found: Mapping[Labels, Iterable[Exemplar]]) -> list[dict[str, Any]]:
+    """Exemplars by their series."""
+    return [
+        {
+            "seriesLabels": dict(labels),
+            "exemplars": [
+                {"labels": dict(one.labels), "value": number(one.value), "timestamp": float(one.timestamp or 0.0)}
+                for one in exemplars
+            ],
+        }
+        for labels, exemplars in sorted(found.items())
+    ]
 
 
 def labels_data(found: Iterable[tuple[tuple[str, str], ...]]) -> list[dict[str, str]]:

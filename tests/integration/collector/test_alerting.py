@@ -24,6 +24,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 pytestmark = pytest.mark.integration
 
 
+PROMPT = "what-nobody-else-may-read"
+
+
 def spans(*numbers: int) -> bytes:
     """Calls that cost something, each with 1,000,000 input tokens of a model with a known price."""
     message = ExportTraceServiceRequest()
@@ -39,6 +42,7 @@ def spans(*numbers: int) -> bytes:
             (attr.GEN_AI_OPERATION_NAME, "chat"),
             (attr.GEN_AI_PROVIDER_NAME, "openai"),
             (attr.GEN_AI_REQUEST_MODEL, "gpt-4o"),
+            (attr.GEN_AI_INPUT_MESSAGES, f'[{{"role": "user", "parts": [{{"type": "text", "content": "{PROMPT}"}}]}}]'),
         ):
             span.attributes.add(key=key).value.string_value = text
         span.attributes.add(key=attr.GEN_AI_USAGE_INPUT_TOKENS).value.int_value = 1_000_000
@@ -135,6 +139,7 @@ budgets:
             assert await spent(app) == 5.0
             await asyncio.sleep(1)
             assert len(people.posted) == before, "nothing is said twice after a restart"
+        assert PROMPT not in json.dumps(people.posted), "no message carries what people wrote"
 
 
 def test_money_over_a_restart_and_people(running: Any, tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 from urllib.request import urlopen
 
+import httpx2
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otel_llm_collector.app import App
 from otel_llm_collector.http_server import HttpServer
 from otel_llm_collector.measure.promql.storage import MemoryStorage, make_labels
@@ -92,6 +95,73 @@ def _status(url: str) -> int:
             return int(answer.status)
     except HTTPError as error:
         return error.code
+
+
+async def _as_grafana(running: Running) -> None:
+    """The requests that Grafana's data source makes (its `pkg/promlib`): queries posted as forms, the rest by GET."""
+    async with running("") as app, httpx2.AsyncClient(trust_env=False) as client:
+        traces = ExportTraceServiceRequest()
+        span = (
+            traces.resource_spans.add().scope_spans.add().spans.add(trace_id=b"t" * 16, span_id=b"s" * 8, name="chat")
+        )
+        span.end_time_unix_nano = time.time_ns()
+        span.start_time_unix_nano = span.end_time_unix_nano - 10**9
+        for key, text in (("operation.name", "chat"), ("provider.name", "openai"), ("request.model", "m")):
+            span.attributes.add(key=f"gen_ai.{key}").value.string_value = text
+        body = traces.SerializeToString()
+        sent = f"http://{app.receivers['OTLP/HTTP'].address}/v1/traces"
+        await client.post(sent, content=body, headers={"content-type": "application/x-protobuf"})
+        url = f"http://{app.admin.address}/api/v1"
+        now = time.time()
+
+        async def post(path: str, **form: str) -> Any:
+            answer = await client.post(f"{url}/{path}", data=form)
+            assert answer.status_code == 200, answer.text
+            return answer.json()["data"]
+
+        async def get(path: str, **parameters: str) -> Any:
+            answer = await client.get(f"{url}/{path}", params=parameters)
+            assert answer.status_code == 200, answer.text
+            return answer.json()["data"]
+
+        # "Save & test": 1+1 near the epoch, and what kind of server it is.
+        assert await post("query", query="1+1", time="4") == {"resultType": "scalar", "result": [4, "2"]}
+        build = await get("status/buildinfo")
+        assert build["version"].startswith("3.")
+        assert not build.get("features"), "only Mimir has features"
+        # Variables, the query builder, metric names.
+        selector = 'otel_llm_requests_total{gen_ai_operation_name="chat"}'
+        around = {"start": f"{now - 3600:.3f}", "end": f"{now + 60:.3f}"}
+        wanted = {"match[]": selector, **around, "limit": "40000"}
+        for _ in range(50):
+            found = await get("label/gen_ai_request_model/values", **wanted)
+            if found:
+                break
+            await asyncio.sleep(0.2)
+        assert "m" in found
+        assert "otel_llm_requests_total" in await get("label/__name__/values", **around)
+        assert "gen_ai_request_model" in await post("labels", **{"match[]": selector}, **around)
+        (series,) = await post("series", **{"match[]": selector}, **around)
+        assert series["gen_ai_provider_name"] == "openai"
+        assert len(await get("metadata", limit="1")) == 1
+        assert "groups" in await get("rules", type="record")
+        # A panel, and the traces behind it.
+        ranged = await post("query_range", query=f"sum({selector})", step="15", **around)
+        assert ranged["result"][0]["values"][-1][1] == "1"
+        query = "histogram_quantile(0.95, sum by (le) (rate(otel_llm_operation_duration_seconds_bucket[5m])))"
+        (exemplars,) = await post("query_exemplars", query=query, **around)
+        assert exemplars["seriesLabels"]["le"] == "1.28"
+        (one,) = exemplars["exemplars"]
+        assert (one["labels"]["trace_id"], one["value"]) == ((b"t" * 16).hex(), "1")
+        assert now - 60 < one["timestamp"] < now + 60
+        assert await post("query_exemplars", query="other_bucket", **around) == []
+        refused = await client.post(f"{url}/query_exemplars", data={"query": "sum("})
+        assert refused.json()["errorType"] == "bad_data"
+
+
+def test_grafana_can_ask(running: Running) -> None:
+    """Everything that Grafana's Prometheus data source asks for is answered as Prometheus answers it."""
+    asyncio.run(_as_grafana(running))
 
 
 def test_the_collector_answers_about_itself(running: Running) -> None:

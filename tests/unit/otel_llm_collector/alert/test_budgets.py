@@ -164,7 +164,14 @@ def test_rules_of_a_budget() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"amount": 0}, {"amount": float("inf")}, {"period": "week"}, {"time_zone": "Mars/Base"}, {"thresholds": [0]}],
+    [
+        {"amount": 0},
+        {"amount": float("inf")},
+        {"period": "week"},
+        {"time_zone": "Mars/Base"},
+        {"thresholds": [0]},
+        {"by": ["user", "gen_ai.input.messages"]},
+    ],
     ids=str,
 )
 def test_mistakes(wrong: dict[str, Any]) -> None:

@@ -192,6 +192,27 @@ def test_what_was_not_taken_is_told_again() -> None:
     assert len(bench.notifier.told) == 1
 
 
+def test_a_target_that_answers_500_for_an_hour_is_told_once_it_is_back() -> None:
+    """Every try is counted, evaluation goes on, and afterwards it hears of what fires and of what is over once each."""
+    bench = Bench(rule(duration_seconds=0), groups=groups(UP))
+    for turn in range(240):
+        bench.requests(10, errors=5)
+        feed(bench, 0, job="a")
+        bench.notifier.taking = turn == 5  # for a moment in between
+        bench.turn(15)
+    assert sorted({one.labels["alertname"] for one in bench.notifier.told}) == ["Down", "Errors"]
+    assert len(bench.notifier.told) == 2
+    bench.notifier.told.clear()
+    bench.notifier.taking = True
+    feed(bench, 1, job="a")
+    bench.requests(10, errors=5)
+    bench.turn(15)
+    over = {one.labels["alertname"]: one.ends_at <= bench.now for one in bench.notifier.told}
+    assert over == {"Errors": False, "Down": True}
+    bench.turn(1)
+    assert len(bench.notifier.told) == 2
+
+
 def test_one_failing_rule_does_not_stop_the_others() -> None:
     """It is shown with its error and keeps its alerts; the good rule fires."""
     both = "groups: [{name: g, rules: [{alert: Broken, expr: 'vector(1) * on () group_left () up'}, %s]}]"
