@@ -106,6 +106,7 @@ OVER_TIME = (
     *("sum_over_time", "count_over_time", "last_over_time", "present_over_time", "absent_over_time"),
 )
 SPREADS = ("stddev", "stdvar")
+ROUNDING = ("ceil", "floor", "sgn")
 AGGREGATIONS = ("sum", "avg", "min", "max", "count", "group")
 EACH = (
     *("abs", "ceil", "floor", "exp", "sqrt", "ln", "log2", "log10", "sgn", "sin", "cos", "atan", "sinh"),
@@ -209,18 +210,27 @@ class Draw:
         inner = self.vector(depth - 1)
         return self.draw.choice(
             [
-                f"{self.draw.choice(EACH)}({inner})",
-                f"{self.draw.choice(EACH)}({inner})",
+                self.each(inner),
+                self.each(inner),
                 f"{self.draw.choice(DATES)}({self.draw.choice(['', 'load * 1e6', 'vector(time() - 1234567890)'])})",
                 f"clamp({inner}, -1, {self.scalar()})",
                 f"clamp_min({inner}, {self.scalar()})",
-                f"round({inner}, {self.draw.choice(['0.1', '5', '1'])})",
+                f"round({self.steady(inner)}, {self.draw.choice(['0.1', '5', '1'])})",
                 f'label_replace({inner}, "{self.draw.choice(["to", "job"])}", "<$1>", "job", "(.)(.*)")',
                 f'label_join({inner}, "both", "-", "job", "instance")',
                 f"vector({self.scalar()})",
                 f"sort({inner})",
             ]
         )
+
+    def each(self, inner: str) -> str:
+        name = self.draw.choice(EACH)
+        return f"{name}({self.steady(inner) if name in ROUNDING else inner})"
+
+    @staticmethod
+    def steady(inner: str) -> str:
+        """Without spreads: where one is 0.5, Prometheus 2.42 may find 0.4999999999999991, and rounds it to another."""
+        return "load" if any(name in inner for name in SPREADS) else inner
 
     def histogram(self, _: int) -> str:
         rates = ["rate(took_bucket[120s])", "sum by (le) (rate(took_bucket[60s]))"]
