@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from otel_llm_collector import limits
 from otel_llm_collector.config_types import ConfigPath
+from otel_llm_collector.measure.blocks import ROWS_AT_ONCE, SLOTS, Block, BlockCopy, Piece, cut, together
 from otel_llm_collector.measure.promql.native import NativeHistogram
 from otel_llm_collector.measure.promql.storage import (
     METRIC_NAME,
@@ -32,15 +33,12 @@ from otel_llm_collector.measure.promql.storage import (
     Matcher,
     Rows,
     SeriesSlice,
-    Together,
 )
 
-SLOTS = 120  # in a block
 NO_SERIES = -1  # the number of a series for which there was no room
 
 _MAX_REMEMBERED_SELECTIONS = 2048
 _MAX_REMEMBERED_ROWS = 500_000  # in all of those together
-_ROWS_AT_ONCE = 1024  # of series that are cut out together: what is copied on the way stays in the processor's cache
 _UINT16 = 0xFFFF
 
 Ids = npt.NDArray[np.int64]
@@ -80,28 +78,6 @@ class MeasureConfig(BaseModel):
     )
 
 
-@dataclass(slots=True)
-class _Block:
-    """Samples of 120 slots: `offsets` is 1 more than the milliseconds into the slot, 0 where there is no sample."""
-
-    offsets: npt.NDArray[np.unsignedinteger]
-    values: Floats
-    histograms: dict[int, dict[int, NativeHistogram]] = field(default_factory=dict)
-    version: int = 0  # rises with every change
-
-
-@dataclass(frozen=True, slots=True)
-class BlockCopy:
-    """A block with the labels of its rows, only those that have samples in it; histograms by row and slot."""
-
-    start_ms: int
-    resolution_ms: int
-    labels: list[Labels]
-    offsets: npt.NDArray[np.unsignedinteger]
-    values: Floats
-    histograms: dict[tuple[int, int], NativeHistogram]
-
-
 @dataclass(frozen=True, slots=True)
 class _Selected:
     """The series that some matchers choose, as of a version of those with that name."""
@@ -128,7 +104,7 @@ class Past:
         self._max_per_name = max_series_per_name
         self._origin_ms = 0
         self._lock = threading.RLock()
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: dict[int, Block] = {}
         self._numbers: dict[Labels, int] = {}
         self._labels: list[Labels] = []
         self._free: list[int] = []
@@ -281,11 +257,11 @@ class Past:
     def _offset_type(self) -> type[np.unsignedinteger]:
         return np.uint16 if self.resolution_ms < _UINT16 else np.uint32
 
-    def _block(self, index: int) -> _Block:
+    def _block(self, index: int) -> Block:
         block = self._blocks.get(index)
         if block is None:
             shape = (self._max_series + limits.MAX_OVERFLOW_SERIES, SLOTS)
-            block = self._blocks[index] = _Block(np.zeros(shape, self._offset_type), np.zeros(shape))
+            block = self._blocks[index] = Block(np.zeros(shape, self._offset_type), np.zeros(shape))
         return block
 
     def blocks(self) -> list[tuple[int, int]]:
@@ -363,10 +339,10 @@ class Past:
                 return []
             first = (start_ms - self._origin_ms) // self.resolution_ms
             last = (end_ms - self._origin_ms) // self.resolution_ms
-            together = self._together(selected, first, last)
-            if together is not None:
-                return together
-            parts = (numbers[row : row + _ROWS_AT_ONCE] for row in range(0, len(numbers), _ROWS_AT_ONCE))
+            same = together(list(self._pieces(first, last)), numbers, selected.labels)
+            if same is not None:
+                return same
+            parts = (numbers[row : row + ROWS_AT_ONCE] for row in range(0, len(numbers), ROWS_AT_ONCE))
             return [one for part in parts for one in self._slices(part, first, last)]
 
     def series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Iterable[Labels]:
@@ -392,7 +368,7 @@ class Past:
             self._selected_rows -= len(self._selections.popitem(last=False)[1].numbers)
         return selected
 
-    def _pieces(self, first: int, last: int) -> Iterator[tuple[_Block, slice, Integers]]:
+    def _pieces(self, first: int, last: int) -> Iterator[Piece]:
         """The stretches of blocks from slot `first` to `last`, and the moment before each of their slots."""
         for index in sorted(self._blocks):
             low, high = max(first - index * SLOTS, 0), min(last - index * SLOTS, SLOTS - 1)
@@ -400,75 +376,11 @@ class Past:
                 base = self._origin_ms + (index * SLOTS + np.arange(low, high + 1)) * self.resolution_ms - 1
                 yield self._blocks[index], slice(low, high + 1), base
 
-    def _together(self, selected: _Selected, first: int, last: int) -> Sequence[SeriesSlice] | None:
-        """The series as one, where all were sampled at the same moments; None where they were not."""
-        numbers = selected.numbers
-        pieces = list(self._pieces(first, last))
-        if any(block.histograms for block, *_ in pieces):
-            return None
-        beside = int(numbers[-1] - numbers[0]) + 1 == len(numbers) and bool((np.diff(numbers) == 1).all())
-        chunks: list[slice | Ids] = [
-            slice(int(numbers[row]), int(numbers[row]) + len(numbers[row : row + _ROWS_AT_ONCE]))
-            if beside
-            else numbers[row : row + _ROWS_AT_ONCE]
-            for row in range(0, len(numbers), _ROWS_AT_ONCE)
-        ]
-        patterns = [block.offsets[numbers[0], slots] for block, slots, _ in pieces]
-        for (block, slots, _), pattern in zip(pieces, patterns, strict=True):
-            if not all((block.offsets[chunk, slots] == pattern).all() for chunk in chunks):
-                return None
-        present = [pattern > 0 for pattern in patterns]
-        width = sum(map(np.count_nonzero, present))
-        if not width:
-            return []
-        values, row = np.empty((len(numbers), width)), 0
-        for chunk in chunks:
-            stop, column = min(row + _ROWS_AT_ONCE, len(numbers)), 0
-            for (block, slots, _), there in zip(pieces, present, strict=True):
-                found = block.values[chunk, slots]
-                found = found if there.all() else found[:, there]
-                values[row:stop, column : column + found.shape[1]] = found
-                column += found.shape[1]
-            row = stop
-        times = [
-            (base + pattern)[there] for (_, _, base), pattern, there in zip(pieces, patterns, present, strict=True)
-        ]
-        return Together(selected.labels, np.concatenate(times).astype(np.int64), values)
-
     def _slices(self, numbers: Ids, first: int, last: int) -> list[SeriesSlice]:
-        parts, histograms = [], False
-        for block, slots, base in self._pieces(first, last):
-            parts.append((base, block.offsets[numbers, slots], block.values[numbers, slots]))
-            histograms = histograms or bool(block.histograms)
-        if not parts:
-            return []
-        bases = np.concatenate([base for base, _, _ in parts])
-        offsets = np.concatenate([part for _, part, _ in parts], axis=1)
-        values = np.concatenate([part for _, _, part in parts], axis=1)
-        slices = self._cut(numbers, bases, offsets, values)
+        pieces = list(self._pieces(first, last))
+        slices = cut(pieces, numbers, self._labels) if pieces else []
+        histograms = any(block.histograms for block, *_ in pieces)
         return [self._with_histograms(one) for one in slices] if histograms else slices
-
-    def _cut(
-        self, numbers: Ids, bases: Integers, offsets: npt.NDArray[np.unsignedinteger], values: Floats
-    ) -> list[SeriesSlice]:
-        """One slice per series; series sampled at the same moments share their times."""
-        slices: list[SeriesSlice] = []
-        labels = self._labels
-        alike: dict[bytes, list[int]] = {}
-        for row, pattern in enumerate(offsets):
-            alike.setdefault(pattern.tobytes(), []).append(row)
-        for rows in alike.values():
-            pattern = offsets[rows[0]]
-            present = pattern > 0
-            if not present.any():
-                continue
-            times = (bases + pattern)[present].astype(np.int64)
-            taken = values if len(rows) == len(values) else values[rows]
-            taken = taken if present.all() else taken[:, present]
-            slices.extend(
-                SeriesSlice(labels[number], times, taken[index]) for index, number in enumerate(numbers[rows].tolist())
-            )
-        return slices
 
     def _with_histograms(self, one: SeriesSlice) -> SeriesSlice:
         number = self._numbers[one.labels]

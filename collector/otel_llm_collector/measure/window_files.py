@@ -29,7 +29,8 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
 from otel_llm_collector import limits
-from otel_llm_collector.measure.past import NO_SERIES, SLOTS, BlockCopy, Past
+from otel_llm_collector.measure.blocks import SLOTS, BlockCopy
+from otel_llm_collector.measure.past import NO_SERIES, Past
 from otel_llm_collector.measure.promql.native import Hint, NativeHistogram
 from otel_llm_collector.measure.promql.storage import make_labels
 

@@ -175,9 +175,13 @@ async def _reload_and_hang(running: Any, folder: Path) -> None:
     rules.write_text(ALWAYS, encoding="utf-8")
     hanging = await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
     hang = f"http://127.0.0.1:{hanging.sockets[0].getsockname()[1]}"
+    gone = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    dead = f"http://127.0.0.1:{gone.sockets[0].getsockname()[1]}"
+    gone.close()
+    await gone.wait_closed()
     async with real_alertmanager(folder) as alertmanager, httpx2.AsyncClient(trust_env=False) as client:
         more = (
-            f"alerts: {{rules: [{rules}], alertmanagers: ['{hang}', '{alertmanager}'], evaluation_seconds: 0.5, "
+            f"alerts: {{rules: [{rules}], alertmanagers: ['{hang}', '{dead}', '{alertmanager}'], evaluation_seconds: 0.5, "
             f"resend_seconds: 1, path: {folder}/alerts}}\n"
         )
 
@@ -192,6 +196,10 @@ async def _reload_and_hang(running: Any, folder: Path) -> None:
                 return "Always" in await names()
 
             await until(fires)
+            metrics = (await client.get(f"{admin}/metrics")).text
+            failed = re.search(rf'otel_llm_notifications_failed_total{{target="{dead}"}} (.+)', metrics)
+            assert failed is not None
+            assert float(failed[1]) >= 1
             shown = (await client.get(f"{admin}/api/v1/rules")).json()["data"]["groups"][0]["rules"]
             assert [(one["name"], one["health"], one["type"]) for one in shown] == [
                 ("Always", "ok", "alerting"),
@@ -237,5 +245,5 @@ async def _reload_and_hang(running: Any, folder: Path) -> None:
 
 
 def test_reload_silences_and_a_target_that_hangs(running: Any, tmp_path: Path) -> None:
-    """The real Alertmanager hears of everything beside a target that never answers; a bad file changes nothing."""
+    """The real Alertmanager hears of everything beside one that hangs and one that is dead; a bad file changes nothing."""
     asyncio.run(_reload_and_hang(running, tmp_path))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from otel_llm_collector.measure.past import SLOTS, Past
+from otel_llm_collector.measure.blocks import SLOTS
+from otel_llm_collector.measure.past import Past
 from otel_llm_collector.measure.promql.native import NativeHistogram
 from otel_llm_collector.measure.promql.storage import STALE, Matcher, make_labels
 from otel_llm_collector.measure.window_files import decode, encode, restore
