@@ -68,8 +68,7 @@ class App:
             }
         )
         past = _past(config)
-        folder = _window_folder(config)
-        window = [WindowFiles(past, folder, registry, time.time)] if folder is not None else []
+        window = WindowFiles(past, _window_folder(config), registry, time.time)
         incoming = OtlpMetrics(past, config.measure.promote)
         sampler = Sampler(registry, past)
         registry.register(StoreBooks(past, incoming, sampler))
@@ -121,7 +120,7 @@ class App:
             self.readers,
             Seal(log),
             *([plugins] if plugins is not None else []),
-            *window,
+            window,
             alerting.spend,
             alerting.evaluator,
             self.admin,

@@ -44,9 +44,11 @@ _FAST = 1  # of zlib's levels
 
 
 class WindowFiles:
-    """Keeps `past` in `folder`; reads it at the start, writes it now and then and at the end."""
+    """Keeps `past` in `folder`, or nowhere; reads it at the start, writes it now and then and at the end."""
 
-    def __init__(self, past: Past, folder: Path, registry: CollectorRegistry, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, past: Past, folder: Path | None, registry: CollectorRegistry, clock: Callable[[], float]
+    ) -> None:
         self._past = past
         self._folder = folder
         self._clock = clock
@@ -57,6 +59,8 @@ class WindowFiles:
 
     async def start(self) -> None:
         """Read what is there; write from now on."""
+        if self._folder is None:
+            return
         await asyncio.to_thread(self.load)
         self._task = asyncio.create_task(self._run())
 
@@ -78,6 +82,8 @@ class WindowFiles:
 
     def save(self) -> None:
         """Write the blocks that changed, newest first, and remove files of those that are gone."""
+        if self._folder is None:
+            return
         total, current = 0, set()
         for start_ms, version in sorted(self._past.blocks(), reverse=True):
             path = self._folder / f"{start_ms}{_ENDING}"
@@ -101,7 +107,7 @@ class WindowFiles:
             return False
         draft = path.with_suffix(".draft")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             with draft.open("wb") as file:
                 file.write(data)
                 file.flush()
@@ -115,6 +121,8 @@ class WindowFiles:
 
     def load(self) -> None:
         """Read every file. One that cannot be read is set aside."""
+        if self._folder is None:
+            return
         now_ms = round(self._clock() * 1000)
         for path in sorted(self._folder.glob(f"*{_ENDING}")):
             try:
