@@ -299,6 +299,8 @@ def _attach(name: str, chosen: Candidate) -> str:
         instrumentor: Any = getattr(import_module(module), kind)()
         given = providers.used("tracer_provider", "meter_provider", "logger_provider")
         instrumentor.instrument(raise_exception_on_conflict=True, **given)
+        if chosen.family == OFFICIAL:
+            import_module("otel_llm.stopped_streams").instrument()
     except Exception as error:  # somebody else's code must not stop the program
         warn_once(f"{name} could not be instrumented by {chosen.distribution}: {error}")
         return f"failed ({type(error).__name__}: {error})"

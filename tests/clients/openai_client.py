@@ -136,6 +136,20 @@ def stopped_early(client: openai.OpenAI, collected: Collected) -> None:
     check(trace.get_current_span().get_span_context().is_valid, right=False)
 
 
+def stopped_early_outside_of_ours(client: openai.OpenAI, collected: Collected) -> None:
+    """The official instrumentation alone: a stream that is left, not read at all, or closed is no error."""
+    for read, closed in ((1, False), (0, False), (1, True)):
+        stream: Any = client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
+        for _ in range(read):
+            next(stream)
+        if closed:
+            stream.close()
+        del stream
+        [span] = collected.take()
+        check((span.status.is_ok, attr.ERROR_TYPE in span.attributes), (True, False))
+        check(span.attributes.get(attr.OTEL_LLM_OUTCOME), None if closed else "cancelled")
+
+
 def errors(client: openai.OpenAI, collected: Collected) -> None:
     """The client's exception passes and is on the span, and on the step around it."""
     try:
@@ -210,7 +224,16 @@ def main() -> None:
         check(handle.instrumented["openai"].startswith("instrumented"), right=True)
         base_url = f"{address}/v1"
         client = openai.OpenAI(base_url=base_url, api_key="x", max_retries=0)
-        for scenario in (sync_calls, tools, inside_our_helpers, read_in_a_block, stopped_early, errors, many_at_once):
+        for scenario in (
+            sync_calls,
+            tools,
+            inside_our_helpers,
+            read_in_a_block,
+            stopped_early,
+            stopped_early_outside_of_ours,
+            errors,
+            many_at_once,
+        ):
             scenario(client, collected)
             collected.take()
         asyncio.run(asynchronous(base_url, collected))
