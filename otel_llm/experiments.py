@@ -14,8 +14,6 @@ local files. Nothing here raises into training, except arguments that cannot be 
 from __future__ import annotations
 
 import atexit
-import hashlib
-import json
 import math
 import secrets
 import threading
@@ -37,17 +35,16 @@ from otel_llm_semconv.enums import OtelLlmExperimentStatus as RunStatus
 from otel_llm_semconv.enums import OtelLlmOperationName as Operation
 from otel_llm_semconv.enums import OtelLlmOutcome as Outcome
 
-from otel_llm.guard import guarded, warn_once
+from otel_llm import run_values
+from otel_llm.guard import guarded, text_of, warn_once
 from otel_llm.instruments import gauge
 from otel_llm.providers import event_logger, tracer
 from otel_llm.run_files import Record, RunFile, open_file
 
 MAX_PARAMETERS = 1000  # drop: further ones are left out, with one warning
 MAX_METRIC_NAMES = 500  # drop, as metrics: each name is a series; events and files keep all
-MAX_PARAMETER_CHARACTERS = 2000  # truncate
 MAX_PERPLEXITY_LOSS = 80.0  # above it the perplexity is no number that anybody reads
 
-_HASH_BLOCK = 1 << 20
 _current: ContextVar[Experiment | None] = ContextVar("otel_llm_experiment", default=None)
 
 # Metrics that have an instrument of their own, by the names that trainers use.
@@ -95,16 +92,16 @@ class Experiment:
         note: str | None = None,
         log_to: str | Path | Iterable[str | Path] = (),
     ) -> None:
-        self.name = str(name)
+        self.name = text_of(name)
         self.run_id = run_id or secrets.token_hex(8)
         self.run_name = run_name
         self.step = -1  # the newest that was heard of
         self.epoch: float | None = None
         self.status: RunStatus | None = None
         self._parameters: dict[str, Any] = {}
-        self._tags = [str(tag) for tag in tags]
+        self._tags = run_values.tags_of(tags)
         self._note = note
-        self._first_parameters = dict(parameters or {})
+        self._first_parameters = run_values.parameters_of(parameters)
         self._names: set[str] = set()
         paths = [log_to] if isinstance(log_to, (str, Path)) else list(log_to)
         self._lock = threading.Lock()
@@ -191,7 +188,7 @@ class Experiment:
     @guarded
     def parameters(self, values: Mapping[str, Any] | None = None, *, announce: bool = True, **more: Any) -> None:
         """Say what was chosen; nested mappings become dotted names. A later value replaces an earlier one."""
-        flat = dict(_flat({**dict(values or {}), **more}))
+        flat = dict(run_values.flat({**dict(values or {}), **more}))
         room = MAX_PARAMETERS - len(self._parameters.keys() - flat.keys())
         if len(flat) > room:
             warn_once(f"experiment: more than {MAX_PARAMETERS} parameters; the rest are left out", "parameters")
@@ -199,8 +196,10 @@ class Experiment:
         if not flat:
             return
         self._parameters |= flat
-        self._span.set_attribute(attr.OTEL_LLM_EXPERIMENT_PARAMETERS, _as_json(self._parameters))
-        self._write([{"kind": "parameter", "name": name, "value": _as_json(value)} for name, value in flat.items()])
+        self._span.set_attribute(attr.OTEL_LLM_EXPERIMENT_PARAMETERS, run_values.as_json(self._parameters))
+        self._write(
+            [{"kind": "parameter", "name": name, "value": run_values.as_json(value)} for name, value in flat.items()]
+        )
         if announce:
             self._say(None)
 
@@ -208,7 +207,11 @@ class Experiment:
     def metrics(self, values: Mapping[str, Any], *, step: int | None = None, epoch: float | None = None) -> None:
         """Say numbers of a step (default: the newest). What is no number is left out, with one warning a name."""
         self._reach(step, epoch)
-        numbers = {str(name): number for name, value in values.items() if (number := _number(name, value)) is not None}
+        numbers = {
+            str(name): number
+            for name, value in values.items()
+            if (number := run_values.number(name, value)) is not None
+        }
         where: dict[str, Any] = {attr.OTEL_LLM_TRAINING_STEP: self.step} if self.step >= 0 else {}
         if self.epoch is not None:
             where[attr.OTEL_LLM_TRAINING_EPOCH] = self.epoch
@@ -304,7 +307,7 @@ class Experiment:
             inside = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file()]
             said["size"] = sum(one.stat().st_size for one in inside)
             if hashed and place.is_file():
-                said["sha256"] = _hash(place)
+                said["sha256"] = run_values.sha256_of(place)
         attributes = {
             attr.OTEL_LLM_ARTIFACT_NAME: said["name"],
             attr.OTEL_LLM_ARTIFACT_KIND: said["artifact_kind"],
@@ -351,7 +354,7 @@ class Experiment:
             attr.OTEL_LLM_EXPERIMENT_RUN_NAME: self.run_name,
             attr.OTEL_LLM_EXPERIMENT_TAGS: self._tags or None,
             attr.OTEL_LLM_EXPERIMENT_NOTE: note,
-            attr.OTEL_LLM_EXPERIMENT_PARAMETERS: _as_json(self._parameters) if self._parameters else None,
+            attr.OTEL_LLM_EXPERIMENT_PARAMETERS: run_values.as_json(self._parameters) if self._parameters else None,
             attr.OTEL_LLM_EXPERIMENT_STATUS: str(self.status),
         }
         self._emit(events.OTEL_LLM_EXPERIMENT_RUN, {key: value for key, value in said.items() if value is not None})
@@ -388,41 +391,3 @@ class Experiment:
 
 
 experiment = Experiment
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif value is None or isinstance(value, (bool, int, float, str)):
-            yield f"{prefix}{name}", value
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            yield f"{prefix}{name}", [one if isinstance(one, (bool, int, float, str)) else str(one) for one in value]
-        else:
-            yield f"{prefix}{name}", str(value)[:MAX_PARAMETER_CHARACTERS]
-
-
-def _number(name: str, value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        warn_once(
-            f"experiment: metric {name!r} is no number (seen: {type(value).__name__}); it is left out", f"m {name}"
-        )
-        return None
-
-
-def _as_json(value: Any) -> str:
-    def plain(one: Any) -> Any:
-        return repr(one) if isinstance(one, float) and not math.isfinite(one) else one
-
-    shown = {key: plain(one) for key, one in value.items()} if isinstance(value, dict) else plain(value)
-    return json.dumps(shown, ensure_ascii=False, default=repr)
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -404,6 +404,36 @@ def test_a_trainer_joins_the_run_around_it(seen: Seen, tmp_path: Path) -> None:
     assert len([one for one in seen.spans.get_finished_spans() if one.name.startswith("experiment")]) == 1
 
 
+class Shut:
+    """Nothing can be asked of it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ValueError(name)
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+WRONG: list[Any] = [Shut(), 7, "lr=0.1", [1], b"x", object(), float("nan")]
+
+
+@pytest.mark.parametrize("which", range(len(WRONG)))
+def test_a_run_takes_anything(seen: Seen, which: int) -> None:
+    """Whatever is said of a run, the training goes on and the run ends; one text is one tag."""
+    wrong = WRONG[which]
+    with otel_llm.experiment(wrong, parameters=wrong, tags=wrong, note=wrong) as run:
+        for say in (run.parameters, run.metrics, run.tag, run.note, run.trainable):
+            say(wrong)
+        run.parameters({"key": wrong})
+        run.metrics({"loss": wrong}, step=wrong, epoch=wrong)
+        run.artifact(wrong, path=wrong, uri=wrong)
+        run.lora(rank=wrong, alpha=wrong, target_modules=wrong)
+        run.dpo(reward_chosen=wrong, reward_rejected=wrong)
+    [span] = seen.spans.get_finished_spans()
+    assert (span.attributes or {})[attr.OTEL_LLM_EXPERIMENT_STATUS] == "finished"
+    assert otel_llm.Experiment("e", tags="beta")._tags == ["beta"]
+
+
 def test_other_processes_of_a_distributed_training_are_silent(seen: Seen, tmp_path: Path) -> None:
     """Only the main process reports."""
     StrictTrainer(TrainerCallback(), tmp_path, main=False).train(2)
