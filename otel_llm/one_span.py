@@ -173,6 +173,9 @@ def _as_dict(part: Any) -> Any:
     return dataclasses.asdict(part) if dataclasses.is_dataclass(part) and not isinstance(part, type) else part
 
 
+_PLAIN = (str, bool, int, float, bytes, list, tuple)
+
+
 class InnerSpan(Span):
     """Stands for the span of a call that is under way around us: what is said of ours, it will say."""
 
@@ -184,7 +187,7 @@ class InnerSpan(Span):
         field = _FIELDS.get(key)
         if field is not None and hasattr(self._data, field):
             setattr(self._data, field, list(value) if isinstance(value, tuple) else value)
-        elif key != attr.GEN_AI_OPERATION_NAME:
+        elif key != attr.GEN_AI_OPERATION_NAME and issubclass(type(value), _PLAIN):  # else the other code would fail
             self._data.attributes[key] = value
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:

@@ -95,6 +95,45 @@ def test_spans_arrive_without_an_explicit_flush_and_from_forked_children() -> No
     assert (names.count("work"), names.count("child")) == (10, 3)
 
 
+def test_a_collector_that_comes_later_gets_the_spans() -> None:
+    """Nobody listens at first; once somebody does, spans arrive without a restart, and the counts add up."""
+    more = """
+    sys.stdin.readline()  # somebody listens now
+    with otel_llm.span("after"):
+        pass
+    deadline = time.monotonic() + 30
+    while not (handle.force_flush(5) and handle.exported_spans) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    print("counted", handle.exported_spans + handle.dropped_spans == handle.emitted_spans, handle.exported_spans)
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    text = PROGRAM.format(spans=5, bytes=10, more=textwrap.dedent(more))
+    process = subprocess.Popen(
+        [sys.executable, "-c", text, f"http://127.0.0.1:{port}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    async def scenario() -> list[str]:
+        await asyncio.sleep(2.5)  # the first batch was tried, and nobody was there
+        async with HttpSink(port=port) as sink:
+            said, errors = await asyncio.to_thread(process.communicate, "go\n", 60)
+            assert process.returncode == 0, errors
+            assert "Traceback" not in errors
+            names = [span.name for taken in sink.taken for span in taken.spans()]
+            assert said.startswith(f"counted True {len(names)}\n")
+            return names
+
+    try:
+        assert "after" in asyncio.run(scenario())
+    finally:
+        process.kill()
+
+
 def test_a_dead_endpoint_does_not_grow_memory() -> None:
     """100,000 spans of 20 KB against a dead endpoint stay within the byte bound."""
     more = """
