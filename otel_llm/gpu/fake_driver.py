@@ -17,9 +17,12 @@ import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
+
+from otel_llm.gpu.fake_devices import FakeGpu, FakeProcess
+
+__all__ = ["FakeDriver", "FakeGpu", "FakeProcess", "installed"]
 
 SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND, INSUFFICIENT_SIZE = 0, 1, 2, 3, 6, 7
 GPU_IS_LOST, ARGUMENT_VERSION_MISMATCH = 15, 25
@@ -28,50 +31,6 @@ ENERGY_REFRESH_SECONDS = 0.1
 _UNSIGNED, _UNSIGNED_64 = 1, 3  # NVML_VALUE_TYPE_UNSIGNED_INT, _UNSIGNED_LONG_LONG
 _MEMORY_V2, _TEMPERATURE_V1 = 0x02000028, 0x0100000C
 _FIRST_HANDLE = 0x1000
-
-
-@dataclass
-class FakeProcess:
-    """A process with a context on a device."""
-
-    pid: int
-    memory: int = 2 << 30
-    sm_percent: int = 0
-
-
-@dataclass
-class FakeGpu:
-    """One device; every number may be changed while it is read. `watts` fills the energy counter over time.
-
-    None is what the device does not support.
-    """
-
-    uuid: str = "GPU-00000000-0000-0000-0000-000000000000"
-    name: str = "NVIDIA H200"
-    watts: float | None = 350.0
-    busy_percent: int | None = 80
-    memory_total: int = 141 << 30
-    memory_used: int = 60 << 30
-    memory_reserved: int = 1 << 30
-    celsius: int = 55
-    memory_celsius: int | None = 61
-    clocks: tuple[int, int, int] = (1980, 1980, 3201)  # MHz: graphics, SM, memory
-    throttle_bits: int = 0
-    power_limit_watts: float = 700.0
-    fan_percent: int | None = None  # cards of data centres have none
-    encoder_percent: int | None = 0
-    decoder_percent: int | None = 0
-    pcie_bytes: tuple[int, int] = (10_000_000, 20_000_000)  # transmitted, received
-    pcie_replays: int = 0
-    nvlink_kib: tuple[int, int] | None = (4096, 8192)
-    ecc: tuple[int, int] | None = (0, 0)  # corrected, uncorrected
-    remap: tuple[int, int] | None = (0, 0)  # pending, failed
-    processes: list[FakeProcess] = field(default_factory=list)
-    mig: list[FakeGpu] = field(default_factory=list)
-    slices: int = 1  # of a MIG instance
-    unsupported: frozenset[str] = frozenset()  # names of functions and numbers of fields that this model lacks
-    lost: bool = False
-    millijoules: float = 0.0
 
 
 class FakeDriver:
