@@ -12,6 +12,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -23,7 +24,8 @@ from machine import machine, write_between  # noqa: E402 - a folder to run, no p
 from traffic import TRACES, request_of  # noqa: E402
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-RECEIVE, FORWARD, ADMIN = 24317, 24400, 28889
+RECEIVE, RECEIVE_HTTP, FORWARD, ADMIN = 24317, 24318, 24400, 28889
+HTTP_HEAD = b"POST /v1/traces HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ncontent-length: %d\r\n\r\n"
 IN_FLIGHT = 4
 MAX_AHEAD_BYTES = 32_000_000  # sent and not yet at the blackhole: the sender waits rather than have spans dropped
 START_SECONDS = 30
@@ -49,7 +51,8 @@ def commands(rotel: Path | None, otelcol: Path | None, folder: Path) -> dict[str
     """The programs under test, by name."""
     config = folder / "collector.yaml"
     config.write_text(
-        f"receivers: {{otlp: {{grpc: {{endpoint: '127.0.0.1:{RECEIVE}'}}, http: null}}}}\n"
+        f"receivers: {{otlp: {{grpc: {{endpoint: '127.0.0.1:{RECEIVE}'}},"
+        f" http: {{endpoint: '127.0.0.1:{RECEIVE_HTTP}'}}}}}}\n"
         f"server: {{endpoint: '127.0.0.1:{ADMIN}'}}\n"
         f"exporters: {{sink: {{type: otlp_grpc, endpoint: '127.0.0.1:{FORWARD}', tls: {{insecure: true}},"
         " compression: none, max_request_bytes: 67108864}}\n",
@@ -61,7 +64,7 @@ def commands(rotel: Path | None, otelcol: Path | None, folder: Path) -> dict[str
         [agent] = rotel.glob("lib/python*/site-packages/rotel/rotel-agent")
         found["rotel"] = [
             str(agent), "start", "--otlp-grpc-endpoint", f"127.0.0.1:{RECEIVE}",
-            "--otlp-http-endpoint", "127.0.0.1:24318", "--otlp-grpc-max-recv-msg-size-mib", "64",
+            "--otlp-http-endpoint", f"127.0.0.1:{RECEIVE_HTTP}", "--otlp-grpc-max-recv-msg-size-mib", "64",
             "--exporter", "otlp", "--otlp-exporter-endpoint", f"http://127.0.0.1:{FORWARD}",
             "--otlp-exporter-protocol", "grpc", "--otlp-exporter-compression", "none",
         ]  # fmt: skip
@@ -103,10 +106,11 @@ def memory(pid: int, line: str) -> float:
 
 
 class Sender:
-    """Sends one request again and again."""
+    """Sends one request again and again, over gRPC or HTTP."""
 
-    def __init__(self, request: bytes, spans: int, counted: Path) -> None:
+    def __init__(self, request: bytes, spans: int, counted: Path, protocol: str) -> None:
         self.request = request
+        self._protocol = protocol
         self._spans = spans
         self._counted = counted
         self._ahead = max(MAX_AHEAD_BYTES // len(request), IN_FLIGHT) * spans
@@ -115,6 +119,11 @@ class Sender:
 
     async def send(self, seconds: float) -> None:
         """Keep `IN_FLIGHT` requests under way for so long."""
+        if self._protocol == "http":
+            await self._listening()
+            until = time.monotonic() + seconds
+            await asyncio.gather(*(self._over_http(until) for _ in range(IN_FLIGHT)))
+            return
         options = [("grpc.max_send_message_length", -1)]
         async with grpc.aio.insecure_channel(f"127.0.0.1:{RECEIVE}", options) as channel:
             await asyncio.wait_for(channel.channel_ready(), START_SECONDS)
@@ -122,7 +131,32 @@ class Sender:
             until = time.monotonic() + seconds
             await asyncio.gather(*(self._one_after_the_other(export, until) for _ in range(IN_FLIGHT)))
 
-    async def _one_after_the_other(self, export: grpc.aio.UnaryUnaryMultiCallable, until: float) -> None:
+    async def _listening(self) -> None:
+        async with asyncio.timeout(START_SECONDS):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", RECEIVE_HTTP)
+                except ConnectionError:
+                    await asyncio.sleep(0.1)
+                    continue
+                writer.close()
+                return
+
+    async def _over_http(self, until: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", RECEIVE_HTTP)
+
+        async def export(body: bytes, timeout: float) -> None:  # noqa: ASYNC109 - called as gRPC's is
+            writer.write(HTTP_HEAD % len(body) + body)
+            async with asyncio.timeout(timeout):
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0))
+            if not head.startswith(b"http/1.1 200"):
+                raise ConnectionError(head)
+
+        await self._one_after_the_other(export, until)
+        writer.close()
+
+    async def _one_after_the_other(self, export: Any, until: float) -> None:
         while time.monotonic() < until:
             if self.sent - arrived(self._counted) > self._ahead:  # what is not forwarded yet is not done yet
                 await asyncio.sleep(0.005)
@@ -131,7 +165,7 @@ class Sender:
                 self._number += 1  # new traces each time: what was sent before would not be measured again
                 await export(self.request.replace(TRACES, self._number.to_bytes(len(TRACES))), timeout=30)
                 self.sent += self._spans
-            except grpc.aio.AioRpcError:  # back-pressure: not acknowledged, not counted
+            except (grpc.aio.AioRpcError, ConnectionError):  # back-pressure: not acknowledged, not counted
                 await asyncio.sleep(0.05)
 
 
@@ -140,7 +174,9 @@ def arrived(counted: Path) -> int:
     return int(counted.read_text(encoding="ascii"))
 
 
-def measure(name: str, command: list[str], spans: int, content: int, seconds: float, folder: Path) -> Result:
+def measure(
+    name: str, command: list[str], spans: int, content: int, seconds: float, folder: Path, protocol: str
+) -> Result:
     """Run one program under load."""
     counted = folder / "counted"
     counted.write_text("0", encoding="ascii")
@@ -149,7 +185,7 @@ def measure(name: str, command: list[str], spans: int, content: int, seconds: fl
     program = subprocess.Popen(command, **quiet)  # type: ignore[call-overload]  # noqa: S603
     try:
         time.sleep(2)
-        sender = Sender(request_of("rag", spans, content), spans, counted)
+        sender = Sender(request_of("rag", spans, content), spans, counted, protocol)
         asyncio.run(sender.send(max(1.0, seconds / 10)))  # warm
         wait_for(counted, sender.sent)
         before, cpu, warm_rss = sender.sent, cpu_seconds(program.pid), memory(program.pid, "VmRSS")
@@ -212,6 +248,7 @@ def main() -> None:
     parser.add_argument("--spans", type=int, nargs="+", default=[1, 10, 100, 512], help="spans per request")
     parser.add_argument("--content", type=int, nargs="+", default=[1500], help="bytes of content on a chat span")
     parser.add_argument("--seconds", type=float, default=8.0, help="how long each is measured")
+    parser.add_argument("--protocol", default="grpc", choices=["grpc", "http"], help="http: write nothing")
     parser.add_argument("--only", help="measure this program alone, and write nothing")
     options = parser.parse_args()
     results = []
@@ -220,9 +257,11 @@ def main() -> None:
             for spans in options.spans:
                 for name, command in commands(options.rotel, options.otelcol, Path(folder)).items():
                     if options.only in {None, name}:
-                        results.append(measure(name, command, spans, content, options.seconds, Path(folder)))
+                        results.append(
+                            measure(name, command, spans, content, options.seconds, Path(folder), options.protocol)
+                        )
                         print(results[-1], flush=True)
-    if options.only is None:
+    if options.only is None and options.protocol == "grpc":
         text = json.dumps({"machine": machine(), "results": [asdict(one) for one in results]}, indent=2)
         (HERE / "results.json").write_text(text + "\n", encoding="utf-8")
         if len({one.program for one in results}) > 1:
