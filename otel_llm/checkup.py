@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -140,6 +141,9 @@ def _endpoint(target: Target, *, send: bool) -> Iterator[Finding]:
         remedy = "use the port for OTLP/HTTP, 4318 by default, or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc"
         yield Finding("wrong", "endpoint", f"{url} is the port for gRPC, and HTTP is spoken", remedy)
         return
+    if url.startswith("https:") and _bundle() and _of_environment("CERTIFICATE"):
+        said = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE is set and comes before OTEL_EXPORTER_OTLP_CERTIFICATE"
+        yield Finding("note", "endpoint", said, "unset it, or add the certificate to that file")
     if send:
         yield _post(url, target.headers)
     else:
@@ -155,21 +159,44 @@ def _post(url: str, headers: dict[str, str] | None) -> Finding:
     given = {**_headers_of_environment(), **(headers or {}), "content-type": "application/x-protobuf"}
     try:
         request = urllib.request.Request(url, data=b"", headers=given, method="POST")  # noqa: S310 - http(s) by settings
-        with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as answer:  # noqa: S310
+        context = _tls() if url.startswith("https:") else None
+        with urllib.request.urlopen(request, timeout=CONNECT_SECONDS, context=context) as answer:  # noqa: S310
             return Finding("ok", "endpoint", f"{url} takes spans ({answer.status})")
     except urllib.error.HTTPError as error:
         if error.code in _UNAUTHORISED:
-            return Finding("wrong", "endpoint", f"{url} refuses us ({error.code})", "set OTEL_EXPORTER_OTLP_HEADERS")
+            remedy = "set OTEL_EXPORTER_OTLP_HEADERS, for example to authorization=Bearer%20TOKEN"
+            return Finding("wrong", "endpoint", f"{url} refuses us ({error.code})", remedy)
         remedy = "is it the base URL of an OTLP/HTTP receiver, without /v1/traces?"
         return Finding("wrong", "endpoint", f"{url} answers {error.code} {error.reason}", remedy)
     except (OSError, ValueError) as error:
         said = getattr(error, "reason", error)
         remedy = "start a collector (otel-llm-collector run) or set OTEL_EXPORTER_OTLP_ENDPOINT"
+        if isinstance(said, ssl.SSLCertVerificationError):
+            remedy = "set OTEL_EXPORTER_OTLP_CERTIFICATE to the certificate of its authority, PEM"
         return Finding("wrong", "endpoint", f"{url} cannot be reached: {said}", remedy)
 
 
+def _tls() -> ssl.SSLContext:
+    """What the exporter trusts, and the certificate that it shows."""
+    context = ssl.create_default_context(cafile=_bundle() or _of_environment("CERTIFICATE") or None)
+    own = _of_environment("CLIENT_CERTIFICATE")
+    if own:
+        context.load_cert_chain(own, _of_environment("CLIENT_KEY") or None)
+    return context
+
+
+def _bundle() -> str:
+    """The variables that come before OpenTelemetry's in `requests`, which its exporter sends with."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
+
+
+def _of_environment(name: str) -> str:
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}")
+    return own or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") or ""
+
+
 def _headers_of_environment() -> dict[str, str]:
-    said = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS") or os.environ.get("OTEL_EXPORTER_OTLP_HEADERS") or ""
+    said = _of_environment("HEADERS")
     pairs = (part.partition("=") for part in said.split(",") if "=" in part)
     return {key.strip(): unquote(value.strip()) for key, _, value in pairs}
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -45,6 +49,7 @@ def answering() -> Iterator[Any]:
 
     class Handler(BaseHTTPRequestHandler):
         code = 200
+        server: HTTPServer
         seen: tuple[str, dict[str, str]] = ("", {})
 
         def do_POST(self) -> None:
@@ -55,7 +60,7 @@ def answering() -> Iterator[Any]:
         def log_message(self, *arguments: Any) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = Handler.server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", Handler
@@ -88,6 +93,31 @@ def test_the_endpoint_is_tried(
         "Bearer x",
         "application/x-protobuf",
     )
+
+
+@pytest.mark.integration
+def test_a_certificate_that_nobody_trusts(answering: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Over TLS the exporter's own variables count; without them the remedy names them."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed; apt-get install openssl gives it")
+    own, key = tmp_path / "own.pem", tmp_path / "own.key"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test"
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(own), "-keyout", str(key)]
+    subprocess.run(["openssl", *words.split(), *more], check=True, capture_output=True, timeout=30)
+    url, handler = answering
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    handler.server.socket = context.wrap_socket(handler.server.socket, server_side=True)
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+    [found] = about(doctor(endpoint=url.replace("http:", "https:")), "endpoint")
+    assert (found.level, "OTEL_EXPORTER_OTLP_CERTIFICATE" in found.remedy) == ("wrong", True)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(own))
+    [found] = about(doctor(endpoint=url.replace("http:", "https:")), "endpoint")
+    assert found.level == "ok"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(own))
+    note, _ = about(doctor(endpoint=url.replace("http:", "https:")), "endpoint")
+    assert (note.level, "REQUESTS_CA_BUNDLE" in note.said) == ("note", True)
 
 
 @pytest.mark.integration
