@@ -15,7 +15,15 @@ const TWO_63: f64 = 9_223_372_036_854_775_808.0;
 /// # Errors
 /// `Irregular` where protobuf would have to merge.
 pub fn plain<'s>(any_value: Cursor<'s>, bump: &'s Bump) -> Result<Plain<'s>> {
-    any(any_value, MAX_LEVELS, bump)
+    plain_to(any_value, MAX_LEVELS, bump)
+}
+
+/// As [`plain`], with so many levels of nested values.
+///
+/// # Errors
+/// As there.
+pub fn plain_to<'s>(any_value: Cursor<'s>, levels: i32, bump: &'s Bump) -> Result<Plain<'s>> {
+    any(any_value, levels, bump)
 }
 
 fn any<'s>(mut field: Cursor<'s>, levels: i32, bump: &'s Bump) -> Result<Plain<'s>> {

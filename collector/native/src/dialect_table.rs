@@ -140,7 +140,7 @@ impl DialectTable {
     /// A sentence when it has another form than this build reads.
     pub fn read(json: &str, settings: Settings) -> Read<Self> {
         let bump = Bump::new();
-        let parsed = Reader { bump: &bump, max_chars: usize::MAX }.parse(json);
+        let parsed = Reader::unbounded(&bump, false).parse(json);
         let table = parsed.map_err(|_| Problem::from("dialects: are no JSON"))?;
         let mut made = DialectTable {
             keys: FxHashMap::default(),

@@ -46,7 +46,7 @@ impl DialectTable {
         notes: &mut DialectNotes,
     ) -> Result<Option<Vec<u8>>> {
         bump.reset();
-        let reader = Reader { bump, max_chars: self.settings.max_json_chars };
+        let reader = Reader { bump, max_chars: self.settings.max_json_chars, takes_constants: false };
         let mut reading = Reading::new(self, reader, span, around)?;
         let given = reading.attributes.iter().filter_map(|one| one.number);
         let set = given.fold(known, |set, number| set | self.markers[number as usize]);

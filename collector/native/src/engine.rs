@@ -6,6 +6,7 @@ use bumpalo::Bump;
 
 use crate::derive::{derived, Derived};
 use crate::dialects::DialectNotes;
+use crate::families;
 use crate::layers::mark_wrappers;
 use crate::measure::{Sums, Times};
 use crate::memory::{span_key, Call, Memory, Verdict};
@@ -30,6 +31,7 @@ pub struct Traces<'a> {
     /// `None` when nothing changes.
     pub plan: Option<Plan>,
     pub sums: Sums<'a>,
+    pub families: families::Sums<'a>,
     pub layered_duplicates: u64,
     pub negative_durations: u64,
     /// How many calls got each verdict of the memory, by its number.
@@ -57,7 +59,7 @@ impl Engine {
         scan.request(Cursor::new(request))?;
         let layered_duplicates = mark_wrappers(&mut scan.found);
         let (calls, verdicts) = self.judge(&mut scan);
-        let mut sums = Sums::default();
+        let (mut sums, mut families) = (Sums::default(), families::Sums::default());
         let mut writer = Writer::default();
         let mut scratch = Vec::new();
         let mut met = Vec::new();
@@ -71,6 +73,9 @@ impl Engine {
                 let times = Times { duration, per_token: more.time_per_token };
                 let service = scan.services[one.resource];
                 sums.add(service, &one.meaning, times, &cost, &self.tables.boundaries);
+                if let Some(asked) = &self.tables.families {
+                    asked.measure(service, one, &mut families);
+                }
             }
         }
         writer.changes(&scan);
@@ -80,6 +85,7 @@ impl Engine {
             accepted: scan.accepted,
             plan,
             sums,
+            families,
             layered_duplicates,
             negative_durations: scan.negative_durations,
             verdicts,

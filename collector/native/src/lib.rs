@@ -8,7 +8,11 @@
 #![deny(unsafe_code)]
 
 pub mod any_value;
+pub mod bounds;
 pub mod check;
+pub mod checks;
+pub mod content;
+mod content_value;
 pub mod conversions;
 pub mod count;
 pub mod derive;
@@ -17,7 +21,9 @@ pub mod dialects;
 pub mod drop_content;
 pub mod edits;
 pub mod engine;
+pub mod families;
 pub mod json;
+pub mod json_parts;
 pub mod layers;
 pub mod listed;
 pub mod measure;
@@ -25,6 +31,7 @@ pub mod memory;
 pub mod noticed;
 pub mod parse;
 pub mod parts;
+pub mod patch;
 pub mod plain;
 pub mod prices;
 pub mod profile;
@@ -33,6 +40,7 @@ pub mod profile_names;
 pub mod profile_root;
 pub mod profile_rules;
 pub mod profile_scan;
+pub mod redact;
 pub mod refusals;
 pub mod scan;
 pub mod schema;
@@ -51,6 +59,10 @@ pub mod writer;
 
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "python")]
+mod python_content;
+#[cfg(feature = "python")]
+mod python_families;
 #[cfg(feature = "python")]
 mod python_noticed;
 #[cfg(feature = "python")]

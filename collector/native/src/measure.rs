@@ -14,7 +14,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    fn observe(&mut self, boundaries: &[f64], value: f64) {
+    pub fn observe(&mut self, boundaries: &[f64], value: f64) {
         if self.counts.is_empty() {
             self.counts.resize(boundaries.len() + 1, 0);
         }

@@ -1,4 +1,4 @@
-//! JSON in attributes, read as Python's `json.loads(strict=False)` reads it, without `NaN` and `Infinity`. The twin of
+//! JSON in attributes, read as Python's `json.loads(strict=False)` reads it, with `NaN` and `Infinity` where that is asked for. The twin of
 //! `engine/json_text.py`.
 
 use bumpalo::Bump;
@@ -15,9 +15,16 @@ const BROKEN: Stop = Stop::Not(Reason::BrokenJson);
 pub struct Reader<'s> {
     pub bump: &'s Bump,
     pub max_chars: usize,
+    /// Whether `NaN` and `Infinity` are values.
+    pub takes_constants: bool,
 }
 
 impl<'s> Reader<'s> {
+    /// One that reads text of any size.
+    pub fn unbounded(bump: &'s Bump, takes_constants: bool) -> Self {
+        Reader { bump, max_chars: usize::MAX, takes_constants }
+    }
+
     /// The value that `text` is; half characters in it become U+FFFD.
     ///
     /// # Errors
@@ -26,10 +33,12 @@ impl<'s> Reader<'s> {
         if text.len() > self.max_chars && text.chars().count() > self.max_chars {
             return Err(Stop::Not(Reason::JsonTooLarge));
         }
+        let takes_constants = self.takes_constants;
         let mut parse = Parse {
             text,
             at: 0,
             bump: self.bump,
+            takes_constants,
             items: Vec::with_capacity(16),
             pairs: Vec::with_capacity(24),
             is_cut: false,
@@ -48,6 +57,7 @@ struct Parse<'s> {
     text: &'s str,
     at: usize,
     bump: &'s Bump,
+    takes_constants: bool,
     /// Items and pairs of the lists and dicts that are open.
     items: Vec<Plain<'s>>,
     pairs: Vec<Pair<'s>>,
@@ -76,6 +86,8 @@ impl<'s> Parse<'s> {
             b't' => self.word("true", Plain::Bool(true)),
             b'f' => self.word("false", Plain::Bool(false)),
             b'n' => self.word("null", Plain::Null),
+            b'N' if self.takes_constants => self.word("NaN", Plain::Float(f64::NAN)),
+            b'I' if self.takes_constants => self.word("Infinity", Plain::Float(f64::INFINITY)),
             _ => Err(BROKEN),
         }
     }
@@ -162,6 +174,7 @@ impl<'s> Parse<'s> {
         let start = self.at;
         self.at += usize::from(self.peek() == b'-');
         match self.peek() {
+            b'I' if self.takes_constants => return self.word("Infinity", Plain::Float(f64::NEG_INFINITY)),
             b'0' => self.at += 1,
             _ => self.digits()?,
         }
@@ -277,7 +290,9 @@ mod tests {
 
     fn dumped(text: &str) -> Result<String, Stop> {
         let bump = Bump::new();
-        Reader { bump: &bump, max_chars: 2000 }.parse(text).map(|value| value.dump(&bump).to_owned())
+        Reader { bump: &bump, max_chars: 2000, takes_constants: false }
+            .parse(text)
+            .map(|value| value.dump(&bump).to_owned())
     }
 
     #[test]
@@ -303,6 +318,14 @@ mod tests {
         ] {
             assert_eq!(dumped(text).as_deref(), Ok(written), "{text}");
         }
+    }
+
+    #[test]
+    fn constants_are_values_where_that_is_asked_for() {
+        let bump = Bump::new();
+        let value = Reader::unbounded(&bump, true).parse("[NaN, Infinity, -Infinity]").unwrap();
+        assert_eq!(value.dump(&bump), "[NaN,Infinity,-Infinity]");
+        assert!(Reader::unbounded(&bump, true).parse("[-NaN]").is_err());
     }
 
     #[test]
@@ -353,6 +376,6 @@ mod tests {
         assert_eq!(dumped(r#"{"\ud800": 1}"#), Err(Stop::Irregular));
         let bump = Bump::new();
         let digits = "9".repeat(5000);
-        assert_eq!(Reader { bump: &bump, max_chars: 9000 }.parse(&digits).err(), Some(Stop::Irregular));
+        assert_eq!(Reader::unbounded(&bump, false).parse(&digits).err(), Some(Stop::Irregular));
     }
 }

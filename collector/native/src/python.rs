@@ -15,6 +15,8 @@ use crate::measure::{Group, Histogram};
 use crate::memory::{span_key, Call, Memory};
 use crate::noticed::Condition;
 use crate::prices::{Answer, Cache, Question, Rates, Source, Tier, KINDS};
+use crate::python_content::PyContentRules;
+use crate::python_families::{FamilyNames, PlainFamilies};
 use crate::python_noticed::noticed;
 use crate::spans::MEASURED_KINDS;
 use crate::tables::{
@@ -22,7 +24,7 @@ use crate::tables::{
 };
 
 /// The form of what Python gives and is answered. It changes with either, here and in the collector's `rust.py`.
-const TABLES: u32 = 7;
+const TABLES: u32 = 8;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -45,6 +47,7 @@ struct PlainTables {
     keeps_originals: bool,
     max_dialect_problems: usize,
     max_json_chars: usize,
+    families: Option<PlainFamilies>,
 }
 
 /// The rates of one model as Python answers: a reason, or tiers with the source and version of the price, and
@@ -160,6 +163,8 @@ struct PyEngine {
     ask: Py<PyAny>,
     words: OriginWords,
     histogram: Py<PyAny>,
+    content: Option<Py<PyContentRules>>,
+    families: FamilyNames,
 }
 
 struct AskPython<'a> {
@@ -215,6 +220,7 @@ impl PyEngine {
         memory: &PyCallMemory,
         ask: Py<PyAny>,
         histogram: Py<PyAny>,
+        content: Option<Py<PyContentRules>>,
     ) -> PyResult<Self> {
         let metric = |name: &str| take(&plain.metrics, name).map(|name| PyString::new(py, &name).unbind());
         let names = MetricNames {
@@ -230,6 +236,7 @@ impl PyEngine {
             returned: metric("returned")?,
             requested: metric("requested")?,
         };
+        let families = FamilyNames::new(py, plain.families.as_ref());
         let rates = Cache::new(plain.rate_capacity);
         let words = OriginWords {
             currency_key: take(&plain.words, "cost_currency")?,
@@ -244,6 +251,8 @@ impl PyEngine {
             ask,
             words,
             histogram,
+            content,
+            families,
         })
     }
 
@@ -263,16 +272,20 @@ impl PyEngine {
             conditions.iter().filter_map(|(what, sign, bound)| Condition::named(what, sign, *bound)).collect();
         let passed = detached(py, bytes.len(), || self.engine.traces(bytes, &source, &conditions, &mut arena));
         let Ok(mut traces) = passed else { return Ok(None) };
-        let payload = match &traces.plan {
+        let notes = PyDict::new(py);
+        let payload = match (&traces.plan, &self.content) {
             _ if traces.accepted == 0 => PyBytes::new(py, b""),
-            None => request.clone(),
-            Some(plan) => PyBytes::new_with(py, plan.size(bytes), |target| {
+            (plan, Some(content)) => match content.get().traces(request, plan.as_ref(), &notes)? {
+                Some(payload) => payload,
+                None => return Ok(None),
+            },
+            (None, None) => request.clone(),
+            (Some(plan), None) => PyBytes::new_with(py, plan.size(bytes), |target| {
                 detached(py, bytes.len(), || plan.write(bytes, target));
                 Ok(())
             })?,
         };
         let (counters, histograms) = self.measurements(py, &traces)?;
-        let notes = PyDict::new(py);
         let [_, layers, answered, repeated, late, forgotten] = traces.verdicts;
         let own = [
             ("layered_duplicate", traces.layered_duplicates + layers),
@@ -316,6 +329,7 @@ impl PyEngine {
                 }
             }
         }
+        self.families.measured(py, &traces.families, &self.histogram, &counters, &histograms)?;
         Ok((counters, histograms))
     }
 
@@ -426,6 +440,7 @@ fn tables(plain: &PlainTables) -> PyResult<Tables> {
             returned: boundaries("returned")?,
             requested: boundaries("requested")?,
         },
+        families: plain.families.as_ref().map(PlainFamilies::families),
     })
 }
 
@@ -444,7 +459,7 @@ fn count_log_records(py: Python<'_>, request: &[u8]) -> Option<u64> {
 #[pymodule(gil_used = true)]
 mod otel_llm_wire {
     #[pymodule_export]
-    use super::{count_log_records, count_metric_points, PyCallMemory, PyEngine};
+    use super::{count_log_records, count_metric_points, PyCallMemory, PyContentRules, PyEngine};
     #[pymodule_export]
     use crate::python_profile::{PyContent, PyProfile};
     #[pymodule_export]

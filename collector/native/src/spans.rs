@@ -1,6 +1,7 @@
 //! What a span says, and the `GenAI` meaning of its attributes. The twin of `engine/spans.py`.
 
 use crate::check;
+use crate::families::Numbers;
 use crate::json;
 use crate::prices::{
     Usage, CACHE_READ, CACHE_WRITE, GPU_MICROSECONDS, INPUT, INPUT_AUDIO, INPUT_IMAGE, OUTPUT, OUTPUT_AUDIO,
@@ -46,6 +47,15 @@ pub struct Field {
     pub is_made: bool,
 }
 
+/// The value of each slot.
+struct Values<'a>([Value<'a>; Slot::ALL.len()]);
+
+impl Default for Values<'_> {
+    fn default() -> Self {
+        Values([Value::Absent; Slot::ALL.len()])
+    }
+}
+
 /// One span's own fields and the attributes that have a slot. Made once and filled again for each span.
 #[derive(Default)]
 pub struct RawSpan<'a> {
@@ -55,7 +65,7 @@ pub struct RawSpan<'a> {
     pub start: u64,
     pub end: u64,
     is_error: bool,
-    values: [Value<'a>; Slot::ALL.len()],
+    values: Values<'a>,
     is_touched: bool,
     /// One of its attributes gives away a dialect.
     pub has_marker: bool,
@@ -88,6 +98,8 @@ pub struct GenAi<'a> {
     pub reasoning_was_outside: bool,
     /// A layer around another span of the same call.
     pub is_wrapper: bool,
+    /// `None` for what has no part in OpenTelemetry's own metrics, or where they are not asked for.
+    pub family: Option<Numbers>,
 }
 
 impl<'a> RawSpan<'a> {
@@ -129,7 +141,7 @@ impl<'a> RawSpan<'a> {
         (self.trace_id, self.span_id, self.parent_id) = (&[], &[], &[]);
         (self.start, self.end, self.is_error, self.has_marker) = (0, 0, false, false);
         if self.is_touched {
-            self.values.fill(Value::Absent);
+            self.values.0.fill(Value::Absent);
             self.replaceable.clear();
             self.is_touched = false;
         }
@@ -138,7 +150,7 @@ impl<'a> RawSpan<'a> {
     #[inline]
     fn keep(&mut self, value: Value<'a>, field: Field) {
         self.is_touched = true;
-        self.values[field.slot as usize] = value;
+        self.values.0[field.slot as usize] = value;
         if matches!(field.slot, Slot::Written | Slot::Input | Slot::Output) {
             self.replaceable.push(field);
         }
@@ -158,7 +170,7 @@ impl<'a> RawSpan<'a> {
         self.replaceable.retain(|field| !removed.contains(&(field.from, field.to)));
         for (from, _) in removed {
             if let (Some(known), ..) = attribute(&mut span.moved_to(*from), tables)? {
-                self.values[known.slot as usize] = Value::Absent;
+                self.values.0[known.slot as usize] = Value::Absent;
             }
         }
         let mut made = Cursor::new(made);
@@ -182,7 +194,7 @@ impl<'a> RawSpan<'a> {
     }
 
     fn value(&self, slot: Slot) -> Value<'a> {
-        self.values[slot as usize]
+        self.values.0[slot as usize]
     }
 
     /// A string attribute; "" when absent or of another type.
@@ -237,6 +249,7 @@ impl<'a> RawSpan<'a> {
             cache_was_outside: false,
             reasoning_was_outside: false,
             is_wrapper: false,
+            family: self.family(operation, tables)?,
         };
         if found.is_call {
             found.gpu_microseconds = microseconds(seconds(self.value(Slot::GpuSeconds)).unwrap_or(0.0));
@@ -247,6 +260,24 @@ impl<'a> RawSpan<'a> {
             found.requested_k = count(self.value(Slot::TopK))?;
         }
         Ok(Some(found))
+    }
+
+    fn family(&self, operation: &str, tables: &Tables) -> Result<Option<Numbers>> {
+        let Some(families) = &tables.families else { return Ok(None) };
+        if !families.client.iter().any(|one| one == operation) {
+            return Ok(None);
+        }
+        let mut numbers = Numbers { port: count(self.value(Slot::Port))?, ..Numbers::default() };
+        for (parts, slots) in numbers.parts.iter_mut().zip([
+            [Slot::InputText, Slot::InputImage, Slot::InputAudio],
+            [Slot::OutputText, Slot::OutputImage, Slot::OutputAudio],
+            [Slot::CacheReadText, Slot::CacheReadImage, Slot::CacheReadAudio],
+        ]) {
+            for (part, slot) in parts.iter_mut().zip(slots) {
+                *part = count(self.value(slot))?;
+            }
+        }
+        Ok(Some(numbers))
     }
 
     fn error(&self) -> &'a str {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::dialect_table::DialectTable;
+use crate::families::Families;
 use crate::wire::{push_field, BYTES, FIXED64};
 
 macro_rules! slots {
@@ -50,6 +51,12 @@ slots! {
     OutputMessages = "output_messages",
     Refused = "refused",
     GpuSeconds = "gpu_seconds",
+    Port = "port",
+    InputText = "input_text",
+    OutputText = "output_text",
+    CacheReadText = "cache_read_text",
+    CacheReadImage = "cache_read_image",
+    CacheReadAudio = "cache_read_audio",
     Written = "written",
     DialectMarker = "dialect_marker",
 }
@@ -150,6 +157,8 @@ pub struct Tables {
     pub reasons: Reasons,
     pub written: Written,
     pub boundaries: Boundaries,
+    /// OpenTelemetry's own metrics, where they are asked for.
+    pub families: Option<Families>,
 }
 
 const ATTRIBUTES: u8 = 9;

@@ -22,10 +22,6 @@ from otel_llm_collector.errors import StartError
 
 logger = logging.getLogger(__name__)
 
-# What the reference does and its twin in Rust does not do yet. Nothing is skipped silently: where one of these sections
-# of `processors` is written, or `genai.metrics`, the reference runs.
-NOT_IN_NATIVE = ("redaction", "content")
-
 _MEMORY = (limits.MAX_REMEMBERED_CALLS, limits.REMEMBERED_CALL_SECONDS * 10**9)
 
 
@@ -52,7 +48,7 @@ def load_engine(
     rates, dialects = rates or RateBook(prices), _dialects(genai, folder)
     normaliser = Normaliser(dialects, keep_originals=genai.originals == "keep")
     reference = partial(PureEngine, rates, normaliser, processors, genai.metrics)
-    obstacle = _obstacle(processors, genai)
+    obstacle = _obstacle()
     if obstacle and name == "native":
         msg = f"OTEL_LLM_ENGINE: native cannot run here: {obstacle}; unset it, or set it to pure"
         raise StartError(msg)
@@ -61,7 +57,7 @@ def load_engine(
             logger.info("the engine runs in Python: %s", obstacle)
         return reference(CallMemory(*_MEMORY))
     memory = wire_memory(*_MEMORY)
-    return NativeEngine(rates, dialects, memory, reference(memory), keep_originals=genai.originals == "keep")
+    return NativeEngine(rates, dialects, memory, reference(memory), processors=processors, genai=genai)
 
 
 def _dialects(genai: GenAiConfig, folder: Path) -> Table:
@@ -75,14 +71,6 @@ def _dialects(genai: GenAiConfig, folder: Path) -> Table:
         raise StartError(msg) from error
 
 
-def _obstacle(processors: ProcessorsConfig, genai: GenAiConfig) -> str:
+def _obstacle() -> str:
     """Why the twin in Rust does not run, or ""."""
-    if missing := rust.missing():
-        return missing
-    default = ProcessorsConfig()
-    lacking = [f"processors.{one}" for one in NOT_IN_NATIVE if getattr(processors, one) != getattr(default, one)]
-    if genai.metrics != "none":
-        lacking.append("genai.metrics")
-    if lacking:
-        return f"otel-llm-wire does not know {' and '.join(lacking)} yet"
-    return rust.misfit()
+    return rust.missing() or rust.misfit()

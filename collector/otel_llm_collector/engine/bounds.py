@@ -16,7 +16,9 @@ from typing import Any
 from otel_llm_collector.engine import json_text
 
 # A blob inside a text: a data URL, as browsers and OpenAI's image parts write them.
-_DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]+)?(?:;[a-z0-9=-]+)*;base64,([A-Za-z0-9+/=_-]{64,})", re.IGNORECASE)
+_DATA_URL = re.compile(
+    r"data:([a-z]+/[a-z0-9.+-]+)?(?:;[a-z0-9=-]+)*;base64,([A-Za-z0-9+/=_-]{64,})", re.IGNORECASE | re.ASCII
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
 _MIN_TEXT_BYTES = 64  # a text is not shortened below this
 _MAX_ROUNDS = 4  # escapes are not evenly spread, so the first cut may be a little too long
@@ -112,6 +114,8 @@ def _fewer(items: list[Any], max_bytes: int) -> list[Any]:
 
     From the outside in, the end before the beginning: the newest messages, then the oldest, for as long as they fit.
     """
+    if len(items) <= 2:  # noqa: PLR2004 - both stay
+        return items
     sizes = [len(json_text.dump(item).encode()) + 1 for item in items]
     room = max_bytes - 1 - len(json_text.dump(_marker(len(items), items)).encode()) - 1 - sizes[0] - sizes[-1]
     head = tail = 1

@@ -20,7 +20,7 @@ from otel_llm_collector.engine.settings import ProcessorsConfig
 logger = logging.getLogger(__name__)
 
 # Text for people that quotes what was sent, beside content: where exceptions and failed calls say why.
-_QUOTES = frozenset({attr.EXCEPTION_MESSAGE, attr.EXCEPTION_STACKTRACE})
+QUOTES = frozenset({attr.EXCEPTION_MESSAGE, attr.EXCEPTION_STACKTRACE})
 _MAX_DEPTH = 64
 
 
@@ -30,8 +30,7 @@ class ContentRules:
     def __init__(self, config: ProcessorsConfig) -> None:
         self._keys = content_keys()
         rules = config.redaction
-        key = rules.hash_key.get_secret_value().encode() if rules and rules.hash_key else b""
-        self._redactor = Redactor(rules.rows(), rules.action, key) if rules else None
+        self._redactor = Redactor(rules.rows(), rules.action, rules.key()) if rules else None
         bounds = config.content
         bounded = bool(bounds.max_field_bytes) or bounds.blobs == "replace"
         self._bounder = Bounder(bounds.max_field_bytes, blobs=bounds.blobs == "replace") if bounded else None
@@ -67,7 +66,7 @@ class ContentRules:
 
     def _drop(self, attributes: Any) -> None:
         for index in range(len(attributes) - 1, -1, -1):
-            if attributes[index].key in self._keys or attributes[index].key in _QUOTES:
+            if attributes[index].key in self._keys or attributes[index].key in QUOTES:
                 del attributes[index]
 
     def _span(self, span: Span, found: dict[str, int]) -> bool:
@@ -96,7 +95,7 @@ class ContentRules:
             if one.key in self._keys:
                 changed |= self._redact(one.value, found, 0)
                 changed |= self._bound(one.key, one.value, marks)
-            elif one.key in _QUOTES:
+            elif one.key in QUOTES:
                 changed |= self._redact(one.value, found, 0)
         return changed
 

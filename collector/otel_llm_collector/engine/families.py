@@ -23,8 +23,8 @@ from otel_llm_collector.engine.spans import GenAiSpan, integer
 Family = Literal["none", "old", "new", "both"]
 
 _NANO = 1e9
-_INFERENCE = frozenset({Operation.CHAT, Operation.GENERATE_CONTENT, Operation.TEXT_COMPLETION})
-_CLIENT = _INFERENCE | {Operation.EMBEDDINGS, Operation.RETRIEVAL}
+INFERENCE = frozenset({Operation.CHAT, Operation.GENERATE_CONTENT, Operation.TEXT_COMPLETION})
+CLIENT = INFERENCE | {Operation.EMBEDDINGS, Operation.RETRIEVAL}
 
 _DURATION = metrics.GEN_AI_CLIENT_OPERATION_DURATION  # in both: since September 2026 for what is no inference
 _OLD = (metrics.GEN_AI_CLIENT_TOKEN_USAGE, _DURATION, metrics.GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK)
@@ -97,7 +97,7 @@ def _with_service(metric: metrics.Metric) -> metrics.Metric:
 
 def measure(family: Family, service: str, genai: GenAiSpan, sums: Sums) -> None:
     """Add the numbers of one span; what is no client operation, and the outer of two layers, has none here."""
-    if family == "none" or genai.operation not in _CLIENT or genai.is_wrapper:
+    if family == "none" or genai.operation not in CLIENT or genai.is_wrapper:
         return
     values = {one.key: one.value for one in genai.span.attributes}
     port = integer(values.get(attr.SERVER_PORT))
@@ -113,7 +113,7 @@ def measure(family: Family, service: str, genai: GenAiSpan, sums: Sums) -> None:
     nanoseconds = genai.span.end_time_unix_nano - genai.span.start_time_unix_nano
     seconds = nanoseconds / _NANO if nanoseconds >= 0 else None
     old, new = family in {"old", "both"}, family in {"new", "both"}
-    inference = genai.operation in _INFERENCE
+    inference = genai.operation in INFERENCE
     if seconds is not None and (old or not inference):
         sums.observe(_DURATION, (*labels, genai.error), seconds)
     if old:

@@ -20,11 +20,12 @@ from otel_llm_semconv.events import GEN_AI_EVALUATION_RESULT
 
 from otel_llm_collector import limits
 from otel_llm_collector.contract import Engine, HistogramDelta, Outcome, Signal
-from otel_llm_collector.engine import spans
+from otel_llm_collector.engine import native_tables, spans
 from otel_llm_collector.engine.calls import Memory
 from otel_llm_collector.engine.prices import KINDS, RateBook, Rates
 from otel_llm_collector.engine.pure import CURRENCY, WRITTEN
 from otel_llm_collector.engine.refusals import REFUSALS
+from otel_llm_collector.engine.settings import GenAiConfig, ProcessorsConfig
 from otel_llm_collector.span_conditions import NoticedSpan, SpanCondition
 
 _EVALUATION = GEN_AI_EVALUATION_RESULT.encode()
@@ -36,6 +37,12 @@ class Wire(Protocol):
     def traces(
         self, request: bytes, conditions: Sequence[tuple[str, str, float]]
     ) -> tuple[bytes, int, Any, Any, Any, list[Any], Callable[[], None]] | None: ...
+
+
+class WireContent(Protocol):
+    """What `otel_llm_wire.ContentRules` can do; None means that the reference has to look at the request."""
+
+    def logs(self, request: bytes) -> tuple[bytes, int, dict[str, int]] | None: ...
 
 
 class NativeEngine:
@@ -51,14 +58,17 @@ class NativeEngine:
         memory: Memory,
         reference: Engine,
         *,
-        keep_originals: bool = True,
+        processors: ProcessorsConfig | None = None,
+        genai: GenAiConfig | None = None,
     ) -> None:
         import otel_llm_wire  # noqa: PLC0415 - not every installation has it
 
         self._rates = rates
         self._reference = reference
-        compiled = tables(dialects, keep_originals=keep_originals)
-        self._wire: Wire = otel_llm_wire.Engine(compiled, memory, self._ask, HistogramDelta)
+        rules = native_tables.of_content(processors or ProcessorsConfig())
+        self._content: WireContent | None = None if rules is None else otel_llm_wire.ContentRules(rules)
+        compiled = tables(dialects, genai or GenAiConfig())
+        self._wire: Wire = otel_llm_wire.Engine(compiled, memory, self._ask, HistogramDelta, self._content)
         self._count: dict[Signal, Callable[[bytes], int | None]] = {
             Signal.METRICS: otel_llm_wire.metric_points,
             Signal.LOGS: otel_llm_wire.log_records,
@@ -96,6 +106,9 @@ class NativeEngine:
     def _counted(self, signal: Signal, request: bytes) -> Outcome | None:
         if signal is Signal.LOGS and any(needle in request for needle in self._for_reference):
             return None  # measured, or carried over, by the reference
+        if signal is Signal.LOGS and self._content is not None:
+            found = self._content.logs(request)
+            return found and Outcome(found[0] if found[1] else b"", found[1], notes=found[2])
         accepted = self._count[signal](request)
         return None if accepted is None else Outcome(request if accepted else b"", accepted)
 
@@ -125,16 +138,17 @@ def _by_kind(rates: tuple[tuple[str, int], ...]) -> list[tuple[int, int]]:
 _KIND_INDEX = {name: index for index, name in enumerate(KINDS)}
 
 
-def tables(dialects: Mapping[str, Any], *, keep_originals: bool = True) -> dict[str, Any]:
+def tables(dialects: Mapping[str, Any], genai: GenAiConfig) -> dict[str, Any]:
     """Everything the Rust code has to know, as plain data."""
     return {
         "keys": [
             *_KEYS,
+            *(native_tables.FAMILY_KEYS if genai.metrics != "none" else ()),
             *(("written", key) for key in sorted(WRITTEN)),
             *(("dialect_marker", key) for key in dialects["markers"]),
         ],
         "dialects": json.dumps(dialects),
-        "keeps_originals": keep_originals,
+        "keeps_originals": genai.originals == "keep",
         "max_dialect_problems": limits.MAX_DIALECT_PROBLEMS,
         "max_json_chars": limits.MAX_ATTRIBUTE_JSON_BYTES,
         "words": _WORDS,
@@ -143,6 +157,7 @@ def tables(dialects: Mapping[str, Any], *, keep_originals: bool = True) -> dict[
         "provider_calls": sorted(spans.PROVIDER_CALLS),
         "metrics": {name: metric.name for name, metric in _METRICS.items()},
         "boundaries": {name: list(metric.boundaries) for name, metric in _METRICS.items() if metric.boundaries},
+        "families": native_tables.of_family(genai.metrics),
         "rate_capacity": limits.MAX_CACHED_RATES,
     }
 

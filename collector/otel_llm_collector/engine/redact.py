@@ -18,7 +18,7 @@ from enum import StrEnum
 
 import re2
 
-from otel_llm_collector.engine import json_text
+from otel_llm_collector.engine import json_text, patterns
 
 
 class Action(StrEnum):
@@ -76,7 +76,7 @@ DETECTORS = (
 )
 NAMES = tuple(dict.fromkeys(detector.name for detector in DETECTORS))
 
-_IBAN_LENGTHS = {
+IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "CH": 21,
     "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FO": 18,
     "FR": 27, "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23,
@@ -96,10 +96,18 @@ _NUMBER = re.compile(r"-?[0-9][0-9.eE+\-]*")
 def pattern_problem(pattern: str) -> str | None:
     """Why `pattern` cannot be a detector, or None."""
     try:
-        compiled = _compile(pattern)
+        _compile(pattern)
+        is_nullable = patterns.read(pattern).is_nullable
     except re2.error as error:
         return f"is no pattern of RE2's syntax ({_reason(error)})"
-    return "matches the empty text" if compiled.search(b"") else None
+    except patterns.UnsharedError as error:
+        return str(error)
+    return "matches the empty text" if is_nullable else None
+
+
+def is_free(detectors: Sequence[Detector]) -> bool:
+    """Whether what these find in a part of a JSON text they find in all of it too."""
+    return not any(patterns.read(one.pattern).is_anchored for one in detectors if one not in DETECTORS)
 
 
 class Redactor:
@@ -116,6 +124,7 @@ class Redactor:
         for one in detectors:
             self._any.Add(one.pattern.encode())
         self._any.Compile()
+        self._is_free = is_free(detectors)
 
     def redact(self, text: str, found: dict[str, int]) -> str:
         """`text` with what the detectors find replaced; each find is counted in `found` by the detector's name."""
@@ -123,7 +132,7 @@ class Redactor:
             return self._plain(text, found)
         parts = _JSON_PARTS.findall(text)
         bare = [_unquoted(part) for part in parts]
-        if not self._any.Match("\x00".join(bare).encode()):
+        if self._is_free and not self._any.Match("\x00".join(bare).encode()):
             return text
         return "".join(self._part(part, inner, found) for part, inner in zip(parts, bare, strict=True))
 
@@ -235,7 +244,7 @@ def _is_card(digits: bytes) -> bool:
 
 
 def _iban(value: bytes) -> tuple[int, int] | None:
-    length = _IBAN_LENGTHS.get(value[:2].decode())
+    length = IBAN_LENGTHS.get(value[:2].decode())
     compact = value.replace(b" ", b"")
     if length is None or len(compact) < length:
         return None

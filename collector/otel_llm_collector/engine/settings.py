@@ -58,6 +58,10 @@ class RedactionConfig(BaseModel):
             raise ValueError(msg)
         return self
 
+    def key(self) -> bytes:
+        """The secret of the keyed hash."""
+        return self.hash_key.get_secret_value().encode() if self.hash_key else b""
+
     def rows(self) -> list[redact.Detector]:
         """The rows of the table that are on, in their order, then the patterns of one's own."""
         own = [redact.Detector(name, pattern) for name, pattern in self.patterns.items()]

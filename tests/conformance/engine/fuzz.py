@@ -18,7 +18,7 @@ from otel_llm_collector.contract import Signal
 sys.path.insert(0, str(Path(__file__).parent))
 
 from dialect_spans import DialectSpans
-from test_twins import SIGNALS, Twins, requests
+from test_twins import SECTIONS, SIGNALS, Twins, requests
 
 CORPUS = Path(__file__).parents[2] / "data/engine/corpus"
 _MAX_CHANGES = 4
@@ -55,7 +55,7 @@ def fuzz(seconds: float, seed: int) -> int:
     draw, tried, until = random.Random(seed), 0, time.monotonic() + seconds
     kept = corpus()
     while time.monotonic() < until:
-        twins = Twins(keep_originals=draw.random() < 0.7)
+        twins = Twins(*draw.choice(SECTIONS))
         spans = DialectSpans(draw.randrange(2**64), tame=draw.random() < 0.5)
         pool = kept + requests(draw.randrange(2**64), tame=draw.random() < 0.5)
         pool += [(Signal.TRACES, spans.request()) for _ in range(10)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from otel_llm_collector.contract import Engine, Outcome, Signal
-from otel_llm_collector.engine import NOT_IN_NATIVE, load_engine
+from otel_llm_collector.engine import load_engine
 from otel_llm_collector.engine.families import registered
 from otel_llm_collector.engine.settings import GenAiConfig, PricesConfig, ProcessorsConfig
 from otel_llm_collector.errors import MalformedRequest
@@ -29,13 +29,12 @@ TWINS = {
 }
 
 
-# Each case with each twin that would run it: the reference alone where the other lacks what the case configures.
+# Each case with each twin.
 CASES = [
     pytest.param(twin, case, id=f"{twin}-{path.stem}: {case['name']}")
     for path in sorted((Path(__file__).parent / "cases").glob("*.yaml"))
     for case in yaml.safe_load(path.read_text())
     for twin in TWINS
-    if twin == "pure" or ("genai" not in case and case.get("processors", {}).keys().isdisjoint(NOT_IN_NATIVE))
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from otel_llm_collector.contract import Signal
+from otel_llm_collector.engine.settings import GenAiConfig
 from otel_llm_collector.receive.otlp_json import to_protobuf
 
 pytest.importorskip("otel_llm_wire", reason="the engine in Rust is not built here; make native builds it")
@@ -23,20 +24,20 @@ RECORDED = [path for path in RECORDED if "traces" in json.loads(path.read_text()
 seeds = st.integers(0, 2**64 - 1)
 
 
-@pytest.mark.parametrize("keep_originals", [True, False])
+@pytest.mark.parametrize("originals", ["keep", "drop"])
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_recorded_spans(path: Path, keep_originals: bool) -> None:
+def test_recorded_spans(path: Path, originals: str) -> None:
     """What real libraries sent: the same spans and notes, with the originals and without; none is handed back."""
     request, _ = to_protobuf(Signal.TRACES, json.dumps(json.loads(path.read_text())["traces"]).encode())
-    twins = Twins(keep_originals=keep_originals)
+    twins = Twins(genai=GenAiConfig.model_validate({"originals": originals}))
     twins.agree(Signal.TRACES, request)
     assert not twins.native.handed_back
 
 
-@given(seeds, st.booleans())
-def test_any_span_of_a_dialect(seed: int, keep_originals: bool) -> None:
+@given(seeds, st.sampled_from(["keep", "drop"]))
+def test_any_span_of_a_dialect(seed: int, originals: str) -> None:
     """Broken JSON, wrong types, holes, conflicts, mixed dialects, half characters, numbers beyond 64 bits."""
-    twins = Twins(keep_originals=keep_originals)
+    twins = Twins(genai=GenAiConfig.model_validate({"originals": originals}))
     spans = DialectSpans(seed, tame=False)
     for _ in range(5):
         twins.agree(Signal.TRACES, spans.request())

@@ -23,6 +23,7 @@ from otel_llm_collector.engine.dialects import Normaliser
 from otel_llm_collector.engine.native import NativeEngine, wire_memory
 from otel_llm_collector.engine.prices import RateBook
 from otel_llm_collector.engine.pure import PureEngine
+from otel_llm_collector.engine.settings import GenAiConfig, ProcessorsConfig
 from otel_llm_collector.errors import MalformedRequest
 from otel_llm_semconv.dialects import compiled
 
@@ -40,13 +41,14 @@ RATES, TABLE = RateBook(), compiled()
 class Twins:
     """Both engines, with nothing remembered yet and room for few calls."""
 
-    def __init__(self, *, keep_originals: bool = True) -> None:
+    def __init__(self, processors: ProcessorsConfig | None = None, genai: GenAiConfig | None = None) -> None:
         bounds = (12, 2 * 10**9)
-        normaliser = Normaliser(TABLE, keep_originals=keep_originals)
-        self.pure = PureEngine(RATES, normaliser, memory=CallMemory(*bounds))
+        genai = genai or GenAiConfig()
+        normaliser = Normaliser(TABLE, keep_originals=genai.originals == "keep")
+        self.pure = PureEngine(RATES, normaliser, processors, genai.metrics, CallMemory(*bounds))
         memory = wire_memory(*bounds)
-        reference = PureEngine(RATES, normaliser, memory=memory)
-        self.native = NativeEngine(RATES, TABLE, memory, reference, keep_originals=keep_originals)
+        reference = PureEngine(RATES, normaliser, processors, genai.metrics, memory)
+        self.native = NativeEngine(RATES, TABLE, memory, reference, processors=processors, genai=genai)
 
     def agree(self, signal: Signal, request: bytes) -> Outcome | str:
         """Both process the request and remember it; what they say is the same, apart from the order of bytes."""
@@ -84,20 +86,32 @@ def delimited(number: int, content: bytes, padding: int = 0) -> bytes:
 
 
 TEXTS = ["", "openai", "gpt-4o-mini", "chat", "chat", "embeddings", "retrieval", "1000", "٣", "7.5", "stop",
+         "4111 1111 1111 1111", '[{"a": "\\ud83d\\nb@x.org", "b": 4111111111111111}]', "ask b@x.org",
          "[1, {}]", '[{"id": "a"}, {"id": "b"}]', "[1,", "ünï", "x" * 300,
          "refusal", '["Content-Filter"]', '[{"parts": [{"type" : "refusal"}], "finish_reason":"SAFETY"}]',
          '"finish_reason" : "finish_reason":"safety" "type":"refusal', "a.spii"]  # fmt: skip
-KEYS = ["gen_ai.operation.name", "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.system", "error.type",
-        "gen_ai.request.model", "gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.id", "server.address",
-        "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "gen_ai.usage.output_tokens", "service.name",
-        "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens", "http.route",
-        "gen_ai.usage.reasoning.output_tokens", "gen_ai.retrieval.documents", "gen_ai.retrieval.top_k",
-        "gen_ai.response.time_to_first_chunk", "otel_llm.operation.name", "otel_llm.retrieval.returned_k",
-        "otel_llm.cost.total", "otel_llm.usage.repaired", "gen_ai.response.finish_reasons", "gen_ai.output.messages",
-        "otel_llm.quality.refused"]  # fmt: skip
+KEYS = [
+    "gen_ai.operation.name", "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.system", "error.type",
+    "gen_ai.request.model", "gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.id", "server.address",
+    "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "gen_ai.usage.output_tokens", "service.name",
+    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_creation.input_tokens", "http.route",
+    "gen_ai.usage.reasoning.output_tokens", "gen_ai.retrieval.documents", "gen_ai.retrieval.top_k",
+    "gen_ai.response.time_to_first_chunk", "otel_llm.operation.name", "otel_llm.retrieval.returned_k",
+    "otel_llm.cost.total", "otel_llm.usage.repaired", "server.port", "gen_ai.usage.text.input_tokens",
+    "gen_ai.input.messages", "gen_ai.input.messages", "exception.message", "gen_ai.usage.image.output_tokens",
+    "gen_ai.response.finish_reasons", "gen_ai.output.messages", "otel_llm.quality.refused",
+]  # fmt: skip
 DIALECTS = ["openinference.span.kind", "llm.token_count.prompt", "traceloop.span.kind"]
 SCOPE = "openinference.instrumentation.openai"
-NUMBERS = [0, 1, 2, 3, 5, 100, 2999, 10**12, 10**12 + 1, 2**63, 2**64 - 1]
+SECTIONS = [
+    (None, GenAiConfig()),
+    (None, GenAiConfig(metrics="both", originals="drop")),
+    (ProcessorsConfig.model_validate({"redaction": {}}), GenAiConfig(metrics="new")),
+    (ProcessorsConfig.model_validate({"redaction": {"action": "hash", "hash_key": "k"}}), GenAiConfig(metrics="old")),
+    (ProcessorsConfig.model_validate({"redaction": {"action": "drop"}}), GenAiConfig()),
+    (ProcessorsConfig.model_validate({"redaction": {}, "content": {"max_field_bytes": 20}}), GenAiConfig()),
+]
+NUMBERS = [4111111111111111, 0, 1, 2, 3, 5, 100, 2999, 10**12, 10**12 + 1, 2**63, 2**64 - 1]
 DOUBLES = [0.0, 0.5, 12.0, -1.0, 1e300, float("inf"), float("nan")]
 BROKEN = [b"\xff", b"\x0a\x7f", b"\x00\x00", b"\xff" * 11, tag(2, 6), tag(1, 4), b"\x0a\x02\xff\xfe"]
 ID_SIZES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
@@ -219,7 +233,7 @@ def canonical(signal: Signal, payload: bytes) -> bytes:
 @given(seeds)
 def test_the_twins_agree_on_any_request(seed: int) -> None:
     """Unknown fields, groups, numbers longer than needed, fields twice, what is broken: the same in both."""
-    twins = Twins()
+    twins = Twins(*SECTIONS[seed % len(SECTIONS)])
     for signal, request in requests(seed, tame=False):
         twins.agree(signal, request)
 
@@ -227,7 +241,7 @@ def test_the_twins_agree_on_any_request(seed: int) -> None:
 @given(seeds)
 def test_plain_requests_are_not_handed_back(seed: int) -> None:
     """What a sender means, with whatever it adds, the engine in Rust does itself."""
-    twins = Twins()
+    twins = Twins(*SECTIONS[seed % len(SECTIONS)])
     for signal, request in requests(seed, tame=True):
         before = twins.native.handed_back
         twins.agree(signal, request)

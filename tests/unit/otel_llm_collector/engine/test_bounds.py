@@ -36,6 +36,14 @@ def test_plain_text_fits(text: str, bound: int) -> None:
     assert len(Bounder(bound, blobs=False).bound(text).text.encode()) <= bound
 
 
+def test_a_list_of_nothing_but_space_is_an_empty_list() -> None:
+    """Space counts as bytes; without it nothing is too large."""
+    assert [Bounder(10, blobs=False).bound(text).text for text in ("[" + " " * 20 + "]", "[1" + " " * 20 + "]")] == [
+        "[]",
+        "[1]",
+    ]
+
+
 def test_the_newest_and_the_first_messages_stay() -> None:
     """A long conversation keeps the system message and its end; what is missing is counted."""
     messages = [{"role": "user", "parts": [{"type": "text", "content": f"message {n}"}]} for n in range(100)]

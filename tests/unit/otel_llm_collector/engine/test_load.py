@@ -11,7 +11,7 @@ import pytest
 from otel_llm_collector import engine, rust
 from otel_llm_collector.engine.native import NativeEngine
 from otel_llm_collector.engine.pure import PureEngine
-from otel_llm_collector.engine.settings import ProcessorsConfig
+from otel_llm_collector.engine.settings import GenAiConfig, ProcessorsConfig
 from otel_llm_collector.errors import StartError
 
 
@@ -40,20 +40,15 @@ def test_without_the_module_the_reference_runs_and_says_so(
         engine.load_engine({"OTEL_LLM_ENGINE": "native"})
 
 
-def test_what_is_not_in_rust_yet_keeps_it_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A duty that only the reference knows is never skipped."""
-    monkeypatch.setattr(rust.importlib.util, "find_spec", lambda _: object())
-    for section, one in (("redaction", {}), ("content", {"max_field_bytes": 100})):
-        processors = ProcessorsConfig.model_validate({section: one})
-        assert isinstance(engine.load_engine({}, processors), PureEngine)
-        with pytest.raises(StartError, match=f"does not know processors.{section} yet"):
-            engine.load_engine({"OTEL_LLM_ENGINE": "native"}, processors)
-
-
 def test_where_it_was_built_the_engine_in_rust_runs() -> None:
-    """Unset means the fast one."""
+    """Unset means the fast one, whatever is configured."""
     pytest.importorskip("otel_llm_wire", reason="the engine in Rust is not built here; make native builds it")
+    processors = ProcessorsConfig.model_validate(
+        {"redaction": {"action": "hash", "hash_key": "k"}, "content": {"max_field_bytes": 100, "blobs": "replace"}}
+    )
+    genai = GenAiConfig.model_validate({"metrics": "both", "originals": "drop"})
     assert isinstance(engine.load_engine({}), NativeEngine)
+    assert isinstance(engine.load_engine({}, processors, genai=genai), NativeEngine)
 
 
 def test_a_build_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
