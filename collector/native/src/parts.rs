@@ -2,7 +2,7 @@
 
 use crate::shapes::{first, is_kind, text, Shaper};
 use crate::value::{convertible, lower, Pair, Plain};
-use crate::wire::{Irregular, Result};
+use crate::wire::Result;
 
 const MEDIA: [&str; 4] = ["image", "audio", "video", "document"];
 
@@ -117,9 +117,6 @@ impl<'s> Shaper<'s> {
         }
         let known: Vec<Plain<'s>> =
             parts.iter().filter(|part| is_kind(**part, "tool_call")).filter_map(|part| part.get("id")).collect();
-        if known.iter().any(|id| matches!(id, Plain::List(_) | Plain::Dict(_))) {
-            return Err(Irregular); // Python has no sets of these
-        }
         for one in calls.items().iter().filter(|one| matches!(one, Plain::Dict(_))) {
             let call = self.unwrap(*one, &self.shapes.parts.unwrap)?;
             if let Some(call) = self.tool_call(call)? {

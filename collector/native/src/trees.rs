@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bumpalo::Bump;
 
-use crate::value::{Pair, Plain};
+use crate::value::{distinct, Pair, Plain};
 use crate::wire::{Irregular, Result};
 
 const MAX_STEPS: usize = 15; // what is nested deeper keeps its dots
@@ -22,7 +22,7 @@ pub struct Grown<'s> {
 /// The tree of `leaves`: what comes behind the common beginning of their keys, and their values.
 ///
 /// # Errors
-/// `Irregular` when a leaf that is a dict itself would have to grow, or when one that stands there twice is in the way.
+/// `Irregular` when a leaf that is a dict itself would have to grow.
 pub fn tree<'s>(leaves: &[(&'s str, Plain<'s>)], bump: &'s Bump) -> Result<Grown<'s>> {
     let mut root = Branch::default();
     let (mut has_conflicts, mut has_repeats) = (false, false);
@@ -34,7 +34,9 @@ pub fn tree<'s>(leaves: &[(&'s str, Plain<'s>)], bump: &'s Bump) -> Result<Grown
         }
     }
     if has_conflicts && has_repeats {
-        return Err(Irregular);
+        let mut leaves = leaves.to_vec(); // a first value was in the way where the last one counts
+        distinct(&mut leaves, 0);
+        return tree(&leaves, bump);
     }
     let mut has_holes = false;
     let value = if root.children.is_empty() { Plain::Null } else { root.plain(bump, &mut has_holes) };
@@ -165,8 +167,7 @@ mod tests {
         assert_eq!(grown(&["a", "a.b"]), (r#"{"a":0}"#.into(), true, false));
         assert_eq!(grown(&["a.b", "a"]), (r#"{"a":{"b":0}}"#.into(), true, false));
         assert_eq!(grown(&["a", "a"]), (r#"{"a":1}"#.into(), false, false));
-        let leaves = [("a", Plain::Null), ("a.b", Plain::Null), ("a", Plain::Null)];
-        assert!(tree(&leaves, &Bump::new()).is_err());
+        assert_eq!(grown(&["a", "a.b", "a"]), (r#"{"a":2}"#.into(), true, false));
     }
 
     #[test]

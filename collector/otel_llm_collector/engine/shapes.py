@@ -192,7 +192,7 @@ def _tool_calls(
     if isinstance(calls, str):
         with suppress(NotConvertibleError):
             calls = parse(calls)
-    known = {part["id"] for part in parts if part["type"] == "tool_call" and "id" in part}
+    known = [part["id"] for part in parts if part["type"] == "tool_call" and "id" in part]
     found = []
     for one in calls if isinstance(calls, list) else [calls]:
         if isinstance(one, dict):
