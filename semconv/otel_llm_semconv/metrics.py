@@ -1342,6 +1342,38 @@ OTEL_LLM_RETRIEVAL_RETURNED: Final = Metric(
     ),
 )
 
+OTEL_LLM_RETRIEVAL_SCORE: Final = Metric(
+    "otel_llm.retrieval.score",
+    "histogram",
+    "{score}",
+    "Score of the first document that a retrieval returned, as its store counts; none below 0.",
+    (
+        "service.name",
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+    ),
+    (
+        0.0,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+        1.0,
+        2.0,
+        5.0,
+        10.0,
+        20.0,
+        50.0,
+        100.0,
+    ),
+)
+
 OTEL_LLM_RETRIEVAL_REQUESTED: Final = Metric(
     "otel_llm.retrieval.requested",
     "histogram",
@@ -1619,6 +1651,7 @@ METRICS: Final = {
         OTEL_LLM_COST_UNPRICED,
         OTEL_LLM_TIME_TO_FIRST_TOKEN,
         OTEL_LLM_RETRIEVAL_RETURNED,
+        OTEL_LLM_RETRIEVAL_SCORE,
         OTEL_LLM_RETRIEVAL_REQUESTED,
         OTEL_LLM_TIME_PER_OUTPUT_TOKEN,
         OTEL_LLM_EVALUATIONS,

@@ -58,6 +58,7 @@ pub struct Group<'a> {
     pub first_token: Histogram,
     pub time_per_token: Histogram,
     pub returned: Histogram,
+    pub score: Histogram,
     pub requested: Histogram,
     pub tokens: [Option<u64>; MEASURED_KINDS.len()],
     pub cost: Option<f64>,
@@ -79,6 +80,9 @@ impl<'a> Group<'a> {
         }
         if let Some(seconds) = times.per_token {
             self.time_per_token.observe(&boundaries.time_per_token, seconds);
+        }
+        if let Some(score) = span.best_score {
+            self.score.observe(&boundaries.score, score);
         }
         if let Some(count) = span.returned_k {
             self.returned.observe(&boundaries.returned, count as f64);

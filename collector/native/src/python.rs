@@ -24,7 +24,7 @@ use crate::tables::{
 };
 
 /// The form of what Python gives and is answered. It changes with either, here and in the collector's `rust.py`.
-const TABLES: u32 = 8;
+const TABLES: u32 = 9;
 
 /// Requests from this size on are processed without the interpreter's lock. Below, giving it up and waiting to get it
 /// back costs more than the pass.
@@ -73,6 +73,7 @@ struct MetricNames {
     first_token: Py<PyString>,
     time_per_token: Py<PyString>,
     returned: Py<PyString>,
+    score: Py<PyString>,
     requested: Py<PyString>,
 }
 
@@ -234,6 +235,7 @@ impl PyEngine {
             first_token: metric("first_token")?,
             time_per_token: metric("time_per_token")?,
             returned: metric("returned")?,
+            score: metric("score")?,
             requested: metric("requested")?,
         };
         let families = FamilyNames::new(py, plain.families.as_ref());
@@ -322,6 +324,7 @@ impl PyEngine {
                 (&self.names.first_token, &group.first_token),
                 (&self.names.time_per_token, &group.time_per_token),
                 (&self.names.returned, &group.returned),
+                (&self.names.score, &group.score),
                 (&self.names.requested, &group.requested),
             ] {
                 if !histogram.is_empty() {
@@ -438,6 +441,7 @@ fn tables(plain: &PlainTables) -> PyResult<Tables> {
             first_token: boundaries("first_token")?,
             time_per_token: boundaries("time_per_token")?,
             returned: boundaries("returned")?,
+            score: boundaries("score")?,
             requested: boundaries("requested")?,
         },
         families: plain.families.as_ref().map(PlainFamilies::families),

@@ -4,18 +4,15 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use crate::spans::{texts, Value};
+use crate::spans::{pairs, values, Value};
 use crate::tables::Refusals;
-use crate::wire::{Irregular, Result};
+use crate::wire::{Cursor, Result};
 
 const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
 const QUOTED_REFUSAL: &str = "\"refusal\"";
 const QUOTED_FINISH_REASON: &str = "\"finish_reason\"";
 
 /// Why a call was refused; "" when it was not.
-///
-/// # Errors
-/// `Irregular` where messages are no JSON text: the reference reads those.
 pub fn refusal<'t>(
     error: &str,
     reasons: Value<'_>,
@@ -27,14 +24,18 @@ pub fn refusal<'t>(
     match reasons {
         Value::Text(text) if found.is_none() => found = among(text, known),
         Value::Array(array) if found.is_none() => {
-            for text in texts(array)? {
-                found = found.or_else(|| among(text, known));
+            for value in values(array)? {
+                found = found.or_else(|| among(text(value), known));
             }
         }
         _ => {}
     }
     match messages {
-        Value::Array(_) => return Err(Irregular),
+        Value::Array(array) if found.is_none() => {
+            let mut said = Said::default();
+            said.read(array)?;
+            found = said.found(matches!(reasons, Value::Absent), known);
+        }
         Value::Text(text) if found.is_none() => {
             found = in_messages(text, matches!(reasons, Value::Absent), known);
         }
@@ -42,6 +43,45 @@ pub fn refusal<'t>(
     }
     let declined = matches!(declined, Value::True).then_some(&*known.refusal);
     Ok(found.or(declined).unwrap_or(""))
+}
+
+fn text(value: Value<'_>) -> &str {
+    match value {
+        Value::Text(text) => text,
+        _ => "",
+    }
+}
+
+/// What messages, and their parts, that are no JSON text say.
+#[derive(Default)]
+struct Said<'a> {
+    has_refusal: bool,
+    finish_reasons: Vec<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    fn read(&mut self, array: Cursor<'a>) -> Result<()> {
+        for message in values(array)? {
+            let Value::List(list) = message else { continue };
+            for (key, value) in pairs(list)? {
+                match (key, value) {
+                    ("type", Value::Text("refusal")) => self.has_refusal = true,
+                    ("finish_reason", Value::Text(reason)) => self.finish_reasons.push(reason),
+                    ("parts", Value::Array(inner)) => self.read(inner)?,
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn found<'t>(&self, with_reasons: bool, known: &'t Refusals) -> Option<&'t str> {
+        match self.has_refusal {
+            true => Some(&known.refusal),
+            false if with_reasons => self.finish_reasons.iter().find_map(|reason| among(reason, known)),
+            false => None,
+        }
+    }
 }
 
 /// What the first word that is a refusal comes to.

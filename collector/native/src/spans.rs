@@ -33,7 +33,7 @@ pub enum Value<'a> {
     Double(f64),
     True,
     Array(Cursor<'a>),
-    List,
+    List(Cursor<'a>),
     Other,
 }
 
@@ -90,6 +90,8 @@ pub struct GenAi<'a> {
     pub tokens: [Option<u64>; MEASURED_KINDS.len()],
     pub first_token: Option<f64>,
     pub returned_k: Option<u64>,
+    /// The score of the first document that a retrieval returned.
+    pub best_score: Option<f64>,
     pub requested_k: Option<u64>,
     pub gpu_microseconds: u64,
     /// Why the call was refused; "" when it was not.
@@ -243,6 +245,7 @@ impl<'a> RawSpan<'a> {
             tokens: [None; MEASURED_KINDS.len()],
             first_token: seconds(self.value(Slot::FirstToken)),
             returned_k: None,
+            best_score: None,
             requested_k: None,
             gpu_microseconds: 0,
             refusal: "",
@@ -257,6 +260,7 @@ impl<'a> RawSpan<'a> {
             self.read_usage(&mut found, operation == tables.operations.embeddings)?;
         } else if operation == tables.operations.retrieval {
             found.returned_k = self.returned_k()?;
+            found.best_score = self.best_score()?;
             found.requested_k = count(self.value(Slot::TopK))?;
         }
         Ok(Some(found))
@@ -343,6 +347,17 @@ impl<'a> RawSpan<'a> {
         Ok(None)
     }
 
+    fn best_score(&self) -> Result<Option<f64>> {
+        let Value::Array(mut array) = self.value(Slot::Scores) else { return Ok(None) };
+        while !array.is_done() {
+            match array.tag()? {
+                (1, BYTES) => return Ok(seconds(any_value(array.message()?, SPAN_DEPTH + 4)?)),
+                (_, wire) => array.skip(wire)?,
+            }
+        }
+        Ok(None)
+    }
+
     fn returned_k(&self) -> Result<Option<u64>> {
         if let Some(count) = count(self.value(Slot::ReturnedK))? {
             return Ok(Some(count));
@@ -416,10 +431,11 @@ fn any_value(mut field: Cursor<'_>, depth: u32) -> Result<Value<'_>> {
                 check::message(array, &ARRAY_VALUE, depth + 1)?;
                 value = Value::Array(array);
             }
-            (6, BYTES) if matches!(value, Value::List) => return Err(Irregular),
+            (6, BYTES) if matches!(value, Value::List(_)) => return Err(Irregular),
             (6, BYTES) => {
-                check::message(field.message()?, &KEY_VALUE_LIST, depth + 1)?;
-                value = Value::List;
+                let list = field.message()?;
+                check::message(list, &KEY_VALUE_LIST, depth + 1)?;
+                value = Value::List(list);
             }
             (number, wire) => {
                 check::field(&mut field, &ANY_VALUE, number, wire, depth)?;
@@ -432,20 +448,27 @@ fn any_value(mut field: Cursor<'_>, depth: u32) -> Result<Value<'_>> {
     Ok(value)
 }
 
-/// The texts in an array that was checked.
-pub fn texts(mut array: Cursor<'_>) -> Result<Vec<&str>> {
+/// The values in an array that was checked.
+pub fn values(array: Cursor<'_>) -> Result<Vec<Value<'_>>> {
+    parts(array).into_iter().map(|part| any_value(part?, SPAN_DEPTH)).collect()
+}
+
+/// The keys and values of a list that was checked.
+pub fn pairs(list: Cursor<'_>) -> Result<Vec<(&str, Value<'_>)>> {
+    parts(list).into_iter().map(|part| key_value(part?, SPAN_DEPTH)).collect()
+}
+
+/// The messages in the first field of another.
+fn parts(mut of: Cursor<'_>) -> Vec<Result<Cursor<'_>>> {
     let mut found = Vec::new();
-    while !array.is_done() {
-        let (number, wire) = array.tag()?;
-        if (number, wire) == (1, BYTES) {
-            if let Value::Text(text) = any_value(array.message()?, SPAN_DEPTH + 4)? {
-                found.push(text);
-            }
-        } else {
-            array.skip(wire)?;
+    while !of.is_done() {
+        match of.tag() {
+            Ok((1, BYTES)) => found.push(of.message()),
+            Ok((_, wire)) if of.skip(wire).is_ok() => {}
+            _ => return vec![Err(Irregular)],
         }
     }
-    Ok(found)
+    found
 }
 
 fn elements(mut array: Cursor<'_>) -> Result<u64> {

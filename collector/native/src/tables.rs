@@ -33,6 +33,7 @@ slots! {
     ErrorType = "error_type",
     FirstToken = "first_token",
     ReturnedK = "returned_k",
+    Scores = "scores",
     Documents = "documents",
     TopK = "top_k",
     Input = "input",
@@ -141,6 +142,7 @@ pub struct Boundaries {
     pub first_token: Vec<f64>,
     pub time_per_token: Vec<f64>,
     pub returned: Vec<f64>,
+    pub score: Vec<f64>,
     pub requested: Vec<f64>,
 }
 

@@ -176,6 +176,7 @@ _KEYS = (
     ("error_type", attr.ERROR_TYPE),
     ("first_token", attr.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK),
     ("returned_k", attr.OTEL_LLM_RETRIEVAL_RETURNED_K),
+    ("scores", attr.OTEL_LLM_RETRIEVAL_SCORES),
     ("documents", attr.GEN_AI_RETRIEVAL_DOCUMENTS),
     ("gpu_seconds", attr.OTEL_LLM_GPU_SECONDS),
     ("top_k", attr.GEN_AI_RETRIEVAL_TOP_K),
@@ -239,5 +240,6 @@ _METRICS = {
     "first_token": metrics.OTEL_LLM_TIME_TO_FIRST_TOKEN,
     "time_per_token": metrics.OTEL_LLM_TIME_PER_OUTPUT_TOKEN,
     "returned": metrics.OTEL_LLM_RETRIEVAL_RETURNED,
+    "score": metrics.OTEL_LLM_RETRIEVAL_SCORE,
     "requested": metrics.OTEL_LLM_RETRIEVAL_REQUESTED,
 }

@@ -403,6 +403,8 @@ def _measure(
         state.observe(metrics.OTEL_LLM_TIME_TO_FIRST_TOKEN, labels, genai.time_to_first_token)
     if genai.returned_k is not None:
         state.observe(metrics.OTEL_LLM_RETRIEVAL_RETURNED, labels, genai.returned_k)
+    if genai.best_score is not None:
+        state.observe(metrics.OTEL_LLM_RETRIEVAL_SCORE, labels, genai.best_score)
     if genai.requested_k is not None:
         state.observe(metrics.OTEL_LLM_RETRIEVAL_REQUESTED, labels, genai.requested_k)
     if genai.is_provider_call:

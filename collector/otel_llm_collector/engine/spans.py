@@ -71,6 +71,7 @@ class GenAiSpan:
     tokens: dict[str, int] = field(default_factory=dict)  # by gen_ai.token.type, our subsets included
     time_to_first_token: float | None = None
     returned_k: int | None = None
+    best_score: float | None = None  # of the first document that a retrieval returned
     requested_k: int | None = None
     gpu_microseconds: int = 0
     refusal: str = ""  # why the call was refused, or "" when it was not
@@ -116,6 +117,7 @@ def read(span: Span, values: dict[str, AnyValue]) -> GenAiSpan | None:
         _read_usage(found, values)
     elif operation == Operation.RETRIEVAL:
         found.returned_k = _returned_k(values)
+        found.best_score = _best_score(values)
         found.requested_k = integer(values.get(attr.GEN_AI_RETRIEVAL_TOP_K))
     return found
 
@@ -160,6 +162,12 @@ def _first(values: dict[str, AnyValue], keys: tuple[str, ...]) -> int | None:
             if count is not None:
                 return count
     return None
+
+
+def _best_score(values: dict[str, AnyValue]) -> float | None:
+    scores = values.get(attr.OTEL_LLM_RETRIEVAL_SCORES)
+    found = scores.array_value.values if scores is not None else ()
+    return _seconds(found[0]) if found else None
 
 
 def _returned_k(values: dict[str, AnyValue]) -> int | None:
@@ -209,6 +217,7 @@ def integer(value: AnyValue | None) -> int | None:
 
 
 def _seconds(value: AnyValue | None) -> float | None:
+    """A number that is finite and not below 0."""
     if value is None:
         return None
     kind = value.WhichOneof("value")

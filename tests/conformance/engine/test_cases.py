@@ -68,6 +68,11 @@ def any_value(plain: Any) -> AnyValue:
         value = AnyValue()
         value.array_value.values.extend(any_value(one) for one in plain)
         return value
+    if isinstance(plain, dict):
+        value = AnyValue()
+        for key, one in plain.items():
+            value.kvlist_value.values.add(key=key).value.CopyFrom(any_value(one))
+        return value
     return AnyValue(string_value=str(plain))
 
 

@@ -100,6 +100,7 @@ KEYS = [
     "otel_llm.cost.total", "otel_llm.usage.repaired", "server.port", "gen_ai.usage.text.input_tokens",
     "gen_ai.input.messages", "gen_ai.input.messages", "exception.message", "gen_ai.usage.image.output_tokens",
     "gen_ai.response.finish_reasons", "gen_ai.output.messages", "otel_llm.quality.refused",
+    "otel_llm.retrieval.scores",
 ]  # fmt: skip
 DIALECTS = ["openinference.span.kind", "llm.token_count.prompt", "traceloop.span.kind"]
 SCOPE = "openinference.instrumentation.openai"
