@@ -105,6 +105,15 @@ def pattern_problem(pattern: str) -> str | None:
     return "matches the empty text" if is_nullable else None
 
 
+def table_problem(detectors: Sequence[Detector]) -> str | None:
+    """Why these, each of which can be one, cannot be detectors together, or None."""
+    try:
+        Redactor(detectors, Action.REPLACE)
+    except re2.error as error:
+        return f"are too large together ({_reason(error)}); write fewer, or repeat less in them"
+    return None
+
+
 def is_free(detectors: Sequence[Detector]) -> bool:
     """Whether what these find in a part of a JSON text they find in all of it too."""
     return not any(patterns.read(one.pattern).is_anchored for one in detectors if one not in DETECTORS)

@@ -58,6 +58,14 @@ class RedactionConfig(BaseModel):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _fit_together(self) -> RedactionConfig:
+        problem = redact.table_problem(self.rows()) if self.patterns else None
+        if problem:
+            msg = f"patterns: {problem}"
+            raise ValueError(msg)
+        return self
+
     def key(self) -> bytes:
         """The secret of the keyed hash."""
         return self.hash_key.get_secret_value().encode() if self.hash_key else b""

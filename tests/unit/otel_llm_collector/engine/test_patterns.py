@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from otel_llm_collector.engine.patterns import read
 from otel_llm_collector.engine.redact import pattern_problem
+from otel_llm_collector.engine.settings import RedactionConfig
+from pydantic import ValidationError
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,14 @@ def test_a_pattern_is_spelt_as_the_other_has_it(pattern: str, rust: str) -> None
 def test_what_the_two_would_read_differently_is_refused(pattern: str, words: str) -> None:
     """RE2 takes each of these; the configuration does not."""
     assert words in (pattern_problem(pattern) or "")
+
+
+def test_patterns_that_are_too_large_together_are_refused() -> None:
+    """Each may be taken by itself; the sentence says what to do."""
+    large = r"\pL{200}"
+    assert pattern_problem(large) is None
+    with pytest.raises(ValidationError, match=r"patterns: are too large together .*write fewer"):
+        RedactionConfig(patterns={"large": large})
 
 
 def test_a_pattern_that_asks_for_an_end_is_known() -> None:
