@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from langchain.agents import create_agent
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -71,6 +70,8 @@ def cached_reasoning(config: Any) -> None:
 
 
 def agent(config: Any) -> None:
+    from langchain.agents import create_agent  # noqa: PLC0415 - earlier versions have none
+
     made = create_agent(model(), [get_weather, get_population], name="assistant")
     made.invoke({"messages": [HumanMessage(AGENT_QUESTION)]}, config)
 

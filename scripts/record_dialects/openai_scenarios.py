@@ -87,8 +87,40 @@ def cached_reasoning(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="o4-mini", messages=messages, reasoning_effort="low")
 
 
+def responses(client: openai.OpenAI) -> None:
+    client.responses.create(
+        model="gpt-4o-mini", instructions=CONTEXT, input=QUESTION, temperature=0.5, max_output_tokens=200
+    )
+
+
+def responses_stream(client: openai.OpenAI) -> None:
+    for _ in client.responses.create(model="gpt-4o-mini", instructions=CONTEXT, input=QUESTION, stream=True):
+        pass
+
+
+def responses_tools(client: openai.OpenAI) -> None:
+    tool = {"type": "function", **WEATHER["function"]}
+    asked = [{"role": "user", "content": TOOL_QUESTION}]
+    [call] = client.responses.create(model="gpt-4o-mini", input=asked, tools=[tool]).output
+    asked.append({"type": "function_call", "call_id": call.call_id, "name": call.name, "arguments": call.arguments})
+    asked.append({"type": "function_call_output", "call_id": call.call_id, "output": WEATHER_IS.format(city="Lisbon")})
+    client.responses.create(model="gpt-4o-mini", input=asked, tools=[tool])
+
+
 SCENARIOS: dict[str, Callable[[openai.OpenAI], None]] = {
-    one.__name__: one for one in (chat, chat_stream, tools, multimodal, embeddings, error, cached_reasoning)
+    one.__name__: one
+    for one in (
+        chat,
+        chat_stream,
+        tools,
+        multimodal,
+        embeddings,
+        error,
+        cached_reasoning,
+        responses,
+        responses_stream,
+        responses_tools,
+    )
 }
 
 

@@ -127,6 +127,10 @@ fn mapped<'s>(reading: &Reading<'s>, value: Plain<'s>, words: &'s Words, is_dott
 
 /// Seconds from `start`, in Unix nanoseconds, to a time in ISO 8601; a time before it is none.
 fn since_start(value: Plain<'_>, start: u64) -> Tried<Plain<'_>> {
+    if let Plain::Int(time) = value {
+        let passed = i128::from(time) - i128::from(start);
+        return Ok(if passed >= 0 { Plain::Float(passed as f64 / 1e9) } else { Plain::Null });
+    }
     let Some(word) = value.word() else { return Err(WRONG_TYPE) };
     let text = word.trim_matches('"');
     let year = text.get(..4).unwrap_or("");

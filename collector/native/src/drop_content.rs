@@ -13,6 +13,9 @@ const SPAN: (u32, &[(u32, u32)]) = (9, &[(11, 3), (13, 4)]);
 const RECORD: (u32, &[(u32, u32)]) = (6, &[]);
 const BODY: u32 = 5;
 const EVENT_NAME: u32 = 12;
+/// An event of a span: the number of its field, and of its name. Those with these endings are one message each.
+const EVENT: (u32, u32) = (11, 2);
+const MESSAGE_EVENTS: [&str; 2] = [".message", ".choice"];
 
 /// Which attributes are content.
 #[derive(Default)]
@@ -25,10 +28,19 @@ pub struct Rules {
     event_prefix: String,
     /// The attribute with the name of an event.
     event_name: String,
+    /// What events that are messages have beside content.
+    message_fields: Vec<String>,
 }
 
 impl Rules {
-    pub fn new(names: &[String], prefixes: &[String], except: &[String], event_prefix: &str, event_name: &str) -> Self {
+    pub fn new(
+        names: &[String],
+        prefixes: &[String],
+        except: &[String],
+        event_prefix: &str,
+        event_name: &str,
+        message_fields: &[String],
+    ) -> Self {
         let longest = names.iter().map(String::len).max().unwrap_or(0);
         let mut by_length = vec![Vec::new(); longest + 1];
         for name in names {
@@ -40,7 +52,12 @@ impl Rules {
             except: except.to_vec(),
             event_prefix: event_prefix.to_owned(),
             event_name: event_name.to_owned(),
+            message_fields: message_fields.to_vec(),
         }
+    }
+
+    fn is_message(&self, event: &str) -> bool {
+        event.starts_with(&self.event_prefix) && MESSAGE_EVENTS.iter().any(|ending| event.ends_with(ending))
     }
 
     fn is_content(&self, key: &str) -> bool {
@@ -136,12 +153,16 @@ impl<'a> Found<'_, 'a> {
     fn within(&mut self, mut cursor: Cursor<'a>, number: u32, attributes: u32, place: (usize, usize)) -> Result<()> {
         let (mut copied, mut kept) = (cursor.at, Vec::new());
         let (start, end) = (cursor.at, cursor.end());
+        let is_message = number == EVENT.0 && self.rules.is_message(name_of(cursor)?);
         while !cursor.is_done() {
             let from = cursor.at;
             let (field, wire) = cursor.tag()?;
             if (field, wire) != (attributes, BYTES) {
                 cursor.skip(wire)?;
-            } else if self.rules.is_content(key_value(cursor.message()?)?.0) {
+                continue;
+            }
+            let key = key_value(cursor.message()?)?.0;
+            if self.rules.is_content(key) || (is_message && !self.rules.message_fields.iter().any(|one| one == key)) {
                 kept.extend_from_slice(&self.request[copied..from]);
                 copied = cursor.at;
             }
@@ -154,4 +175,15 @@ impl<'a> Found<'_, 'a> {
         }
         Ok(())
     }
+}
+
+fn name_of(mut event: Cursor<'_>) -> Result<&str> {
+    let mut name = "";
+    while !event.is_done() {
+        match event.tag()? {
+            (number, BYTES) if number == EVENT.1 => name = event.text()?,
+            (_, wire) => event.skip(wire)?,
+        }
+    }
+    Ok(name)
 }

@@ -74,7 +74,7 @@ impl Engine {
                 let service = scan.services[one.resource];
                 sums.add(service, &one.meaning, times, &cost, &self.tables.boundaries);
                 if let Some(asked) = &self.tables.families {
-                    asked.measure(service, one, &mut families);
+                    asked.measure(service, one, more.time_per_chunk.or(one.meaning.time_per_chunk), &mut families);
                 }
             }
         }

@@ -14,6 +14,8 @@ const NEW_DURATION: usize = 3;
 const NEW_FIRST_CHUNK: usize = 4;
 const FIRST_COUNTER: usize = 5; // one for each kind of tokens, in their order
 const FIRST_OPERATION: usize = 10; // input and output
+const OLD_PER_CHUNK: usize = 12;
+const NEW_PER_CHUNK: usize = 13;
 const ALWAYS_COUNTED: usize = 2; // input and output, which are 0 where they did not come
 
 /// Modalities of tokens as they are labelled; the last is for those of which nothing is known.
@@ -67,7 +69,8 @@ impl<'a> Sums<'a> {
 
 impl Families {
     /// Adds the numbers of one span that is no layer around another; what is no client operation has none here.
-    pub fn measure<'a>(&'a self, service: &'a str, span: &Found<'a>, sums: &mut Sums<'a>) {
+    /// `per_chunk`: seconds between the chunks of a streamed answer.
+    pub fn measure<'a>(&'a self, service: &'a str, span: &Found<'a>, per_chunk: Option<f64>, sums: &mut Sums<'a>) {
         let meaning = &span.meaning;
         let Some(numbers) = &meaning.family else { return };
         let names = [meaning.operation, meaning.provider, meaning.request_model, meaning.response_model, meaning.host];
@@ -91,6 +94,14 @@ impl Families {
             }
             if is_new {
                 observe(NEW_FIRST_CHUNK, None, seconds);
+            }
+        }
+        if let Some(seconds) = per_chunk {
+            if self.has_old {
+                observe(OLD_PER_CHUNK, None, seconds);
+            }
+            if is_new {
+                observe(NEW_PER_CHUNK, None, seconds);
             }
         }
         for (kind, name) in self.kinds.iter().enumerate() {

@@ -430,6 +430,7 @@ fn tables(plain: &PlainTables) -> PyResult<Tables> {
             context_utilization: double_attribute_head(&word("context_utilization")?),
             tokens_per_second: double_attribute_head(&word("tokens_per_second")?),
             time_per_token: double_attribute_head(&word("time_per_token")?),
+            time_per_chunk: double_attribute_head(&word("time_per_chunk")?),
             input_tokens: word("input_tokens")?,
             output_tokens: word("output_tokens")?,
             repaired: word("usage_repaired")?,

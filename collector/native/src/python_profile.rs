@@ -101,8 +101,11 @@ impl PyContent {
         except: Vec<String>,
         event_prefix: &str,
         event_name: &str,
+        message_fields: Vec<String>,
     ) -> Self {
-        PyContent { rules: drop_content::Rules::new(&names, &prefixes, &except, event_prefix, event_name) }
+        PyContent {
+            rules: drop_content::Rules::new(&names, &prefixes, &except, event_prefix, event_name, &message_fields),
+        }
     }
 
     /// A request of spans or of log records without content, the same object where it has none; None when the reference has

@@ -6,9 +6,10 @@ use crate::shapes::look_up;
 use crate::span_reading::{Attribute, Reading, Seen};
 use crate::trees::tree;
 use crate::value::{distinct, looks_like_json, Pair, Plain, Reason, Stop, Tried};
-use crate::wire::{Cursor, Irregular, Result, BYTES};
+use crate::wire::{Cursor, Irregular, Result, BYTES, FIXED64};
 
 const EVENT_NAME: &str = "event.name"; // what an event's own name is called among its attributes
+const EVENT_TIME: &str = "event.time"; // and its time, in ns since the epoch
 
 impl<'s> Reading<'s> {
     /// The value of a source; null where there is none.
@@ -47,10 +48,11 @@ impl<'s> Reading<'s> {
     fn events(&self, name: &str, is_whole_name: bool) -> Result<Plain<'s>> {
         let mut found = Vec::new();
         for event in &self.events {
-            let (mut own_name, mut pairs) = ("", vec![(EVENT_NAME, Plain::Null)]);
+            let (mut own_name, mut pairs) = ("", vec![(EVENT_NAME, Plain::Null), (EVENT_TIME, Plain::Int(0))]);
             let mut event = *event;
             while !event.is_done() {
                 match event.tag()? {
+                    (1, FIXED64) => pairs[1].1 = i64::try_from(event.fixed64()?).map_or(Plain::Null, Plain::Int),
                     (2, BYTES) => own_name = event.text()?,
                     (3, BYTES) => pairs.push(self.pair(event.message()?)?),
                     (_, wire) => event.skip(wire)?,

@@ -89,6 +89,8 @@ pub struct GenAi<'a> {
     pub usage: Option<Usage>,
     pub tokens: [Option<u64>; MEASURED_KINDS.len()],
     pub first_token: Option<f64>,
+    pub chunks: Option<u64>,
+    pub time_per_chunk: Option<f64>,
     pub returned_k: Option<u64>,
     /// The score of the first document that a retrieval returned.
     pub best_score: Option<f64>,
@@ -244,6 +246,8 @@ impl<'a> RawSpan<'a> {
             usage: None,
             tokens: [None; MEASURED_KINDS.len()],
             first_token: seconds(self.value(Slot::FirstToken)),
+            chunks: count(self.value(Slot::Chunks))?,
+            time_per_chunk: seconds(self.value(Slot::TimePerChunk)),
             returned_k: None,
             best_score: None,
             requested_k: None,

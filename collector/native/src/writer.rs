@@ -67,6 +67,7 @@ impl Writer {
             (&written.context_utilization, more.context_utilization),
             (&written.tokens_per_second, more.tokens_per_second),
             (&written.time_per_token, more.time_per_token),
+            (&written.time_per_chunk, more.time_per_chunk),
         ] {
             if let Some(value) = value {
                 self.double(head, value);

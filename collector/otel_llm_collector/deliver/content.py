@@ -19,6 +19,9 @@ _KEYS = content_keys()
 _CONTENT_BYTES = [key.encode() for key in (*sorted(_KEYS.exact), *_KEYS.prefixes)]
 # Log events of conventions up to 1.36 carry messages in their body; their names start so.
 _EVENT_PREFIX = attr.GEN_AI_SYSTEM.removesuffix("system")
+# Events of spans carry them in attributes, under names that mean something else elsewhere. What else a message has:
+_MESSAGE_EVENTS = (".message", ".choice")
+_NO_CONTENT = ("role", "id", "index", "finish_reason", attr.GEN_AI_SYSTEM, attr.GEN_AI_PROVIDER_NAME)
 _EVENT_NAME = "event.name"  # of records whose sender knows no field for it
 
 ContentDropper = Callable[[Signal, bytes], bytes]
@@ -29,7 +32,9 @@ def dropper(wire: Any | None) -> ContentDropper:
     if wire is None:
         return without_content
     known = [name for name in ATTRIBUTES if name.startswith(_KEYS.prefixes)]
-    content = wire.Content(sorted(_KEYS.exact), list(_KEYS.prefixes), known, _EVENT_PREFIX, _EVENT_NAME)
+    content = wire.Content(
+        sorted(_KEYS.exact), list(_KEYS.prefixes), known, _EVENT_PREFIX, _EVENT_NAME, list(_NO_CONTENT)
+    )
 
     def drop(signal: Signal, payload: bytes) -> bytes:
         if signal is Signal.METRICS:
@@ -51,6 +56,8 @@ def without_content(signal: Signal, payload: bytes) -> bytes:
         if signal is Signal.TRACES:
             for event in item.events:
                 _drop_content(event.attributes)
+                if event.name.startswith(_EVENT_PREFIX) and event.name.endswith(_MESSAGE_EVENTS):
+                    _keep(event.attributes, _NO_CONTENT)
             for link in item.links:
                 _drop_content(link.attributes)
         elif item.event_name.startswith(_EVENT_PREFIX) or _legacy_event(item):
@@ -60,6 +67,8 @@ def without_content(signal: Signal, payload: bytes) -> bytes:
 
 def _may_have_content(signal: Signal, payload: bytes) -> bool:
     if signal is Signal.LOGS and _EVENT_PREFIX.encode() in payload:
+        return True
+    if any(ending.encode() in payload for ending in _MESSAGE_EVENTS):
         return True
     return any(key in payload for key in _CONTENT_BYTES)
 
@@ -72,3 +81,9 @@ def _drop_content(attributes: Any) -> None:
     for index in range(len(attributes) - 1, -1, -1):
         if attributes[index].key in _KEYS:
             del attributes[index]
+
+
+def _keep(attributes: Any, keys: tuple[str, ...]) -> None:
+    kept = [one for one in attributes if one.key in keys]
+    del attributes[:]
+    attributes.extend(kept)

@@ -1,4 +1,4 @@
-"""What follows from a call's own numbers: speed of the answer, use of the cache and of the context window."""
+"""What follows from a call's own numbers: speed of the answer and its chunks, use of cache and context window."""
 
 from __future__ import annotations
 
@@ -27,4 +27,6 @@ def derived(genai: GenAiSpan, context_window: int) -> dict[str, float]:
         found[attr.OTEL_LLM_OUTPUT_TOKENS_PER_SECOND] = written / answering
         if first is not None and written > 1:
             found[attr.OTEL_LLM_OUTPUT_TIME_PER_TOKEN] = answering / (written - 1)
+    if first is not None and genai.chunks is not None and genai.chunks > 1 and genai.seconds_per_chunk is None:
+        found[attr.OTEL_LLM_STREAM_TIME_PER_CHUNK] = (seconds - first) / (genai.chunks - 1)
     return found

@@ -28,7 +28,9 @@ Note = Callable[[str, int], None]
 _MAX_TREE_DEPTH = 16
 _EVENTS = "(events)"
 _EVENT_NAME = "event.name"  # what an event's own name is called among its attributes
+_EVENT_TIME = "event.time"  # and its time, in ns since the epoch
 _NANO = 1e9
+_INTEGERS = range(-(2**63), 2**63)  # of 64 bits
 _SHAPES = {"messages": shapes.messages, "documents": shapes.documents, "tools": shapes.tools}
 
 
@@ -274,7 +276,12 @@ class _Reading:
         events = self.span.events if isinstance(self.span, Span) else ()
         found = [one for one in events if one.name == name or (not whole_name and one.name.startswith(name))]
         return [
-            {_EVENT_NAME: event.name, **{one.key: plain(one.value) for one in event.attributes}} for event in found
+            {
+                _EVENT_NAME: event.name,
+                _EVENT_TIME: event.time_unix_nano if event.time_unix_nano < _INTEGERS.stop else None,
+                **{one.key: plain(one.value) for one in event.attributes},
+            }
+            for event in found
         ] or None
 
     def _get(self, key: str) -> Any:
@@ -463,7 +470,9 @@ def _items(value: Any) -> list[Any]:
 
 
 def _since_start(value: Any, start: int) -> float | None:
-    """Seconds from `start`, in Unix nanoseconds, to a time in ISO 8601; a time before it is none."""
+    """Seconds from `start`, in Unix nanoseconds, to a time in the same or in ISO 8601; a time before it is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and value in _INTEGERS:
+        return (value - start) / _NANO if value >= start else None
     try:
         seconds = datetime.fromisoformat(str(value).strip('"')).timestamp() - start / _NANO
     except (ValueError, OverflowError) as error:

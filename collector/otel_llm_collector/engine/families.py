@@ -27,11 +27,17 @@ INFERENCE = frozenset({Operation.CHAT, Operation.GENERATE_CONTENT, Operation.TEX
 CLIENT = INFERENCE | {Operation.EMBEDDINGS, Operation.RETRIEVAL}
 
 _DURATION = metrics.GEN_AI_CLIENT_OPERATION_DURATION  # in both: since September 2026 for what is no inference
-_OLD = (metrics.GEN_AI_CLIENT_TOKEN_USAGE, _DURATION, metrics.GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK)
+_OLD = (
+    metrics.GEN_AI_CLIENT_TOKEN_USAGE,
+    _DURATION,
+    metrics.GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK,
+    metrics.GEN_AI_CLIENT_OPERATION_TIME_PER_OUTPUT_CHUNK,
+)
 _NEW = (
     _DURATION,
     metrics.GEN_AI_CLIENT_INFERENCE_DURATION,
     metrics.GEN_AI_CLIENT_INFERENCE_TIME_TO_FIRST_CHUNK,
+    metrics.GEN_AI_CLIENT_INFERENCE_TIME_PER_OUTPUT_CHUNK,
     metrics.GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS,
     metrics.GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS,
     metrics.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS,
@@ -127,6 +133,8 @@ def measure(family: Family, service: str, genai: GenAiSpan, sums: Sums) -> None:
 def _measure_old(labels: tuple[str, ...], genai: GenAiSpan, sums: Sums) -> None:
     if genai.time_to_first_token is not None:
         sums.observe(metrics.GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK, labels, genai.time_to_first_token)
+    if genai.seconds_per_chunk is not None:
+        sums.observe(metrics.GEN_AI_CLIENT_OPERATION_TIME_PER_OUTPUT_CHUNK, labels, genai.seconds_per_chunk)
     for kind in (TokenType.INPUT.value, TokenType.OUTPUT.value):
         if kind in genai.tokens:
             sums.observe(metrics.GEN_AI_CLIENT_TOKEN_USAGE, (*labels, kind), genai.tokens[kind])
@@ -135,6 +143,8 @@ def _measure_old(labels: tuple[str, ...], genai: GenAiSpan, sums: Sums) -> None:
 def _measure_new(labels: tuple[str, ...], genai: GenAiSpan, values: Mapping[str, Any], sums: Sums) -> None:
     if genai.time_to_first_token is not None:
         sums.observe(metrics.GEN_AI_CLIENT_INFERENCE_TIME_TO_FIRST_CHUNK, labels, genai.time_to_first_token)
+    if genai.seconds_per_chunk is not None:
+        sums.observe(metrics.GEN_AI_CLIENT_INFERENCE_TIME_PER_OUTPUT_CHUNK, labels, genai.seconds_per_chunk)
     for metric, kind, parts in _COUNTERS:
         count = genai.tokens.get(kind)
         if count is None and kind in {"input", "output"}:

@@ -341,7 +341,9 @@ def _remove_written(span: Span, values: dict[str, Any]) -> bool:
 def _derived(genai: GenAiSpan, price: Price | Unknown | None) -> dict[str, float]:
     if not genai.is_provider_call:
         return {}
-    return derived(genai, price.context_window if isinstance(price, Price) else 0)
+    found = derived(genai, price.context_window if isinstance(price, Price) else 0)
+    genai.seconds_per_chunk = found.get(attr.OTEL_LLM_STREAM_TIME_PER_CHUNK, genai.seconds_per_chunk)
+    return found
 
 
 def _write(genai: GenAiSpan, price: Price | Unknown | None, more: dict[str, float]) -> bool:

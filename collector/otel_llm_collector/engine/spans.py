@@ -70,6 +70,8 @@ class GenAiSpan:
     usage: Usage | None  # None when the counts needed for a price did not arrive
     tokens: dict[str, int] = field(default_factory=dict)  # by gen_ai.token.type, our subsets included
     time_to_first_token: float | None = None
+    chunks: int | None = None  # of a streamed answer
+    seconds_per_chunk: float | None = None  # after the first
     returned_k: int | None = None
     best_score: float | None = None  # of the first document that a retrieval returned
     requested_k: int | None = None
@@ -109,6 +111,8 @@ def read(span: Span, values: dict[str, AnyValue]) -> GenAiSpan | None:
         error=_error(span, values),
         usage=None,
         time_to_first_token=_seconds(values.get(attr.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK)),
+        chunks=integer(values.get(attr.OTEL_LLM_STREAM_CHUNK_COUNT)),
+        seconds_per_chunk=_seconds(values.get(attr.OTEL_LLM_STREAM_TIME_PER_CHUNK)),
     )
     if operation in PROVIDER_CALLS:
         gpu = _seconds(values.get(attr.OTEL_LLM_GPU_SECONDS))

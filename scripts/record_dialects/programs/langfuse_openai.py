@@ -4,7 +4,8 @@
 # dialect = "langfuse"
 # environment = "langfuse"
 # scenarios = [
-#   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning", "agent", "retrieval"
+#   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning",
+#   "responses", "responses_stream", "responses_tools", "agent", "retrieval"
 # ]
 # sets = ["session", "user"]
 # ///

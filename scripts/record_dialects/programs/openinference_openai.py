@@ -2,7 +2,10 @@
 # dependencies = ["openai", "openinference-instrumentation-openai"]
 # [tool.record]
 # dialect = "openinference"
-# scenarios = ["chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning"]
+# scenarios = [
+#   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning",
+#   "responses", "responses_stream", "responses_tools",
+# ]
 # sets = ["session", "user"]
 # ///
 """OpenInference's instrumentation of the openai client."""

@@ -2,7 +2,10 @@
 # dependencies = ["openai", "httpx", "opentelemetry-instrumentation-openai"]
 # [tool.record]
 # dialect = "openllmetry"
-# scenarios = ["chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning"]
+# scenarios = [
+#   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning",
+#   "responses", "responses_stream", "responses_tools",
+# ]
 # ///
 """OpenLLMetry's instrumentation of the openai client."""
 

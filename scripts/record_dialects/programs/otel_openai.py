@@ -2,7 +2,10 @@
 # dependencies = ["openai", "opentelemetry-instrumentation-genai-openai"]
 # [tool.record]
 # dialect = "otel_current"
-# scenarios = ["chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning"]
+# scenarios = [
+#   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning",
+#   "responses", "responses_stream", "responses_tools",
+# ]
 # ///
 """OpenTelemetry's own instrumentation of the openai client: what the other dialects are compared with."""
 

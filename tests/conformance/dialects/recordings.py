@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,8 @@ def meaning(attributes: dict[str, Any]) -> dict[str, Any]:
     for concept, key in CONCEPTS.items():
         value = attributes.get(key)
         if isinstance(value, str) and value[:1] in {"[", "{"}:
-            value = json.loads(value)
+            with suppress(ValueError):  # what a library wrote in a form of its own stays text
+                value = json.loads(value)
         if concept in {"cache read tokens", "reasoning tokens"} and value == 0:
             value = None  # none, said or unsaid
         if concept.endswith("messages") and value is not None:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otel_llm_collector.contract import Outcome, Signal
 from otel_llm_collector.deliver.content import without_content
 from otel_llm_collector.engine import load_engine
 from otel_llm_collector.receive.otlp_json import to_protobuf
+from otel_llm_semconv.span_check import Finding, check_span
 
 sys.path.insert(0, str(Path(__file__).parent))
 from recordings import (
@@ -105,6 +107,22 @@ def test_originals_are_kept(library: str, scenario: str) -> None:
             assert key in after
 
 
+@pytest.mark.parametrize(("library", "scenario"), RECORDINGS)
+def test_what_is_made_of_a_span_fits_the_registry(library: str, scenario: str) -> None:
+    """`check-spans` finds nothing wrong that the library's own span did not have, but what the library does not say."""
+
+    def wrong(request: bytes) -> list[set[Finding]]:
+        levels = MessageToDict(ExportTraceServiceRequest.FromString(request))["resourceSpans"]
+        found = [check_span(span) for one in levels for scope in one["scopeSpans"] for span in scope["spans"]]
+        return [{finding for finding in one if finding.level == "violation"} for one in found]
+
+    unsaid = {CONCEPTS[concept] for concept in known(library, scenario).keys() & CONCEPTS.keys()}
+    for before, after in zip(
+        wrong(recording(library, scenario)), wrong(processed(library, scenario).payload), strict=True
+    ):
+        assert not [one for one in after - before if one.message.partition(":")[0] not in unsaid]
+
+
 # What OpenTelemetry's own spans of a scenario must say for a comparison with them to mean anything.
 _CALL = {"operation", "provider", "request model", "response model", "response id", "input tokens", "output tokens"}
 _TALK = _CALL | {"finish reasons", "input messages", "output messages", "cost"}
@@ -119,6 +137,9 @@ SAID = {
     "agent": {"call": _TALK, "execute_tool": {"tool name", "tool arguments", "tool result"}, "invoke_agent": {"agent"}},
     "retrieval": {"retrieval": {"operation", "query", "documents"}},
     "rerank": {"rerank": {"rerank scores"}},
+    "responses": {"call": _TALK},
+    "responses_stream": {"call": _TALK - {"finish reasons"}},
+    "responses_tools": {"call": _TALK | {"tool definitions"}},
     "anthropic_chat": {"call": _TALK},
     "anthropic_stream": {"call": _TALK},
     "anthropic_tools": {"call": _TALK | {"tool definitions"}},

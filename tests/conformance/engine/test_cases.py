@@ -108,6 +108,7 @@ def request_of(spans: list[dict[str, Any]]) -> bytes:
             span.attributes.add(key=key).value.CopyFrom(any_value(plain))
         for happened in one.get("events", []):
             event = span.events.add(name=happened["name"])
+            event.time_unix_nano = span.start_time_unix_nano + int(happened.get("seconds", 0) * 1e9)
             for key, plain in happened["attributes"].items():
                 event.attributes.add(key=key).value.CopyFrom(any_value(plain))
     return request.SerializeToString()
