@@ -1,4 +1,4 @@
-"""Writes `src/schema.rs`: which OTLP fields are text, numbers and messages, from `opentelemetry-proto`.
+"""Writes `src/wire/schema.rs`: which OTLP fields are text, numbers and messages, from `opentelemetry-proto`.
 
 `python collector/native/schema.py` after `opentelemetry-proto` changed; a test compares.
 """
@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-TARGET = Path(__file__).parent / "src/schema.rs"
+TARGET = Path(__file__).parent / "src/wire/schema.rs"
 ROOTS = (ExportTraceServiceRequest, ExportMetricsServiceRequest, ExportLogsServiceRequest)
 
 _HEAD = """\

@@ -1,7 +1,7 @@
 //! The items of metrics and logs requests.
 
-use crate::check;
-use crate::schema::{
+use crate::wire::check;
+use crate::wire::schema::{
     EXPORT_LOGS_SERVICE_REQUEST, EXPORT_METRICS_SERVICE_REQUEST, LOG_RECORD, METRIC, RESOURCE_LOGS, RESOURCE_METRICS,
     SCOPE_LOGS, SCOPE_METRICS,
 };

@@ -1,6 +1,6 @@
 //! What follows from a call's own numbers. The twin of `engine/derive.py`.
 
-use crate::spans::GenAi;
+use crate::meaning::GenAi;
 
 const NANO: f64 = 1e9;
 

@@ -13,8 +13,8 @@ use crate::memory::{span_key, Call, Memory, Verdict};
 use crate::noticed::{noticed, Condition, Noticed};
 use crate::prices::{self, Answer, Cache, Priced, Question, Source, Usage, GPU_MICROSECONDS, NANO};
 use crate::scan::{Found, Scan};
-use crate::splice::Plan;
 use crate::tables::Tables;
+use crate::wire::splice::Plan;
 use crate::wire::{Cursor, Irregular, Result};
 use crate::writer::Writer;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::spans::{GenAi, MEASURED_KINDS};
+use crate::meaning::{GenAi, MEASURED_KINDS};
 use crate::tables::Boundaries;
 
 /// Observations by bucket; one more than there are boundaries.

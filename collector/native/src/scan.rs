@@ -2,14 +2,15 @@
 
 use bumpalo::Bump;
 
-use crate::check;
-use crate::dialect_table::DialectSet;
+use crate::dialects::reading::Around;
+use crate::dialects::table::DialectSet;
 use crate::dialects::DialectNotes;
-use crate::schema::{EXPORT_TRACE_SERVICE_REQUEST, INSTRUMENTATION_SCOPE, RESOURCE, RESOURCE_SPANS, SCOPE_SPANS};
-use crate::span_reading::Around;
-use crate::spans::{self, Field, GenAi, RawSpan, Value};
-use crate::splice::Container;
+use crate::meaning::GenAi;
+use crate::spans::{self, Field, RawSpan, Value};
 use crate::tables::Tables;
+use crate::wire::check;
+use crate::wire::schema::{EXPORT_TRACE_SERVICE_REQUEST, INSTRUMENTATION_SCOPE, RESOURCE, RESOURCE_SPANS, SCOPE_SPANS};
+use crate::wire::splice::Container;
 use crate::wire::{Cursor, Irregular, Result, BYTES};
 
 /// A `GenAI` span with its place in the request.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::any_value::key_value;
-use crate::plain::Plain;
+use crate::values::any_value::key_value;
+use crate::values::plain::Plain;
 use crate::wire::{Cursor, Irregular, Result, BYTES, FIXED64, VARINT};
 
 const STATUS_ERROR: u64 = 2;

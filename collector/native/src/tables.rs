@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::dialect_table::DialectTable;
+use crate::dialects::table::DialectTable;
 use crate::families::Families;
 use crate::wire::{push_field, BYTES, FIXED64};
 

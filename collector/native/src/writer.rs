@@ -1,12 +1,12 @@
 //! What changes on spans: the price, what follows from the numbers, what was repaired.
 
 use crate::derive::Derived;
+use crate::meaning::GenAi;
 use crate::measure::Cost;
 use crate::prices::{Priced, NANO};
 use crate::scan::{Change, Found, Scan};
-use crate::spans::GenAi;
-use crate::splice::SpanEdit;
 use crate::tables::{attribute, text_attribute, Slot, Tables};
+use crate::wire::splice::SpanEdit;
 use crate::wire::{push_field, push_varint};
 
 /// Collects what changes on spans.
