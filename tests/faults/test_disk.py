@@ -107,13 +107,18 @@ def test_a_read_only_disk_stops_the_start(machine: Machine, small_disk: Path) ->
         await machine.stop()
 
     asyncio.run(life())
-    before = {path.name: path.read_bytes() for path in small_disk.iterdir()}
+    before = contents(small_disk)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     code, said = refused_start(machine)
     assert code == 1
     assert "log.path: cannot be opened for writing" in said
     assert "Traceback" not in said
-    assert {path.name: path.read_bytes() for path in small_disk.iterdir()} == before
+    assert contents(small_disk) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file below a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def refused_start(machine: Machine) -> tuple[int, str]:
