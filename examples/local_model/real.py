@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx2
 import uvicorn
-from server import Faults, Model, create_app
+from server import NO_FAULTS, Model, create_app
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -62,7 +62,7 @@ def create_real_app(llama: str) -> Starlette:
 
         return StreamingResponse(passed_on(), answer.status_code, media_type=answer.headers["content-type"])
 
-    app = create_app(Model(Faults(0, 0, 0, 0, 0), seed=0))
+    app = create_app(Model(NO_FAULTS, seed=0))
     app.router.routes.insert(0, Route("/v1/chat/completions", chat, methods=["POST"]))
     return app
 

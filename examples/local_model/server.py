@@ -20,7 +20,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import uvicorn
@@ -59,6 +59,10 @@ class Faults:
     rate_limited: float = 0.04
     broken: float = 0.03
     cut: float = 0.03
+    filtered: float = 0.02
+
+
+NO_FAULTS = Faults(slow=0, rate_limited=0, broken=0, cut=0, filtered=0)
 
 
 @dataclass
@@ -184,6 +188,8 @@ def create_app(model: Model) -> Starlette:
         if draw.random() < faults.slow:
             await asyncio.sleep(faults.slow_seconds)
         completion = _complete(model, body)
+        if fate >= 1 - faults.filtered:
+            completion = replace(completion, is_filtered=True)
         if not body.get("stream"):
             await asyncio.sleep(model.first_token_seconds + model.seconds_per_token * len(completion.pieces))
             return JSONResponse(completion.whole())
@@ -330,9 +336,12 @@ class _Completion:
     pieces: list[str]
     usage: dict[str, Any]
     tool_calls: list[dict[str, Any]]
+    is_filtered: bool = False  # a content filter stopped it
 
     @property
     def finish_reason(self) -> str:
+        if self.is_filtered:
+            return "content_filter"
         return "tool_calls" if self.tool_calls else "stop"
 
     def whole(self) -> dict[str, Any]:
@@ -423,7 +432,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--no-faults", action="store_true", help="never slow, never failing")
     options = parser.parse_args()
-    faults = Faults(0, 0, 0, 0, 0) if options.no_faults else Faults()
+    faults = NO_FAULTS if options.no_faults else Faults()
     uvicorn.run(create_app(Model(faults, options.seed)), host="127.0.0.1", port=options.port, log_level="warning")
 
 

@@ -58,9 +58,9 @@ def serving(app: Any) -> Iterator[str]:
 
 def local_model() -> Any:
     """The local model as an application that never fails and loses no time."""
-    from server import Faults, Model, create_app  # noqa: PLC0415 - beside the example
+    from server import NO_FAULTS, Model, create_app  # noqa: PLC0415 - beside the example
 
-    return create_app(Model(Faults(0, 0, 0, 0, 0), 7, first_token_seconds=0.005, seconds_per_token=0.0002))
+    return create_app(Model(NO_FAULTS, 7, first_token_seconds=0.005, seconds_per_token=0.0002))
 
 
 class Collected:

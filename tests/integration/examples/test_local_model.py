@@ -44,7 +44,7 @@ def asked(server: Any, ask: Any, *, faults: Any = None, seed: int = 7) -> Any:
     """Run the coroutine function `ask` with a client of a running server."""
 
     async def scenario() -> Any:
-        model = server.Model(faults or server.Faults(0, 0, 0, 0, 0), seed)
+        model = server.Model(faults or server.NO_FAULTS, seed)
         listener = HttpServer(server.create_app(model), "127.0.0.1:0", "test")
         await listener.start()
         client = openai.AsyncOpenAI(base_url=f"http://{listener.address}/v1", api_key="x", max_retries=0)
@@ -119,7 +119,7 @@ def test_embeddings_are_near_for_texts_that_share_words(server: Any) -> None:
 
 def test_faults_come_by_seed(server: Any) -> None:
     """The same seed gives the same failures in the same order, another seed others; the client sees real errors."""
-    faults = server.Faults(slow=0, rate_limited=0.3, broken=0.2, cut=0)
+    faults = server.Faults(slow=0, rate_limited=0.3, broken=0.2, cut=0, filtered=0)
 
     async def many(client: openai.AsyncOpenAI) -> list[str]:
         outcomes = []
@@ -141,6 +141,13 @@ def test_a_cut_stream_is_an_error_for_the_client(server: Any) -> None:
     """A stream that breaks off in the middle raises after some text has come."""
     with pytest.raises(openai.APIError, match="broke off"):
         asked(server, streamed, faults=server.Faults(slow=0, rate_limited=0, broken=0, cut=1))
+
+
+@pytest.mark.parametrize("ask", [whole, streamed])
+def test_a_filter_stops_answers(server: Any, ask: Any) -> None:
+    """The client is told why the answer ended, streamed or not."""
+    faults = server.Faults(slow=0, rate_limited=0, broken=0, cut=0, filtered=1)
+    assert "content_filter" in repr(asked(server, ask, faults=faults))
 
 
 def test_unknown_models_are_refused(server: Any) -> None:
