@@ -2,6 +2,7 @@
 # dependencies = ["mlflow-tracing", "openai"]
 # [tool.record]
 # dialect = "mlflow"
+# sets = ["session", "user"]
 # environment = "mlflow"
 # scenarios = [
 #   "chat", "chat_stream", "tools", "multimodal", "embeddings", "error", "cached_reasoning", "agent", "retrieval",
@@ -51,12 +52,13 @@ def best(query: str, documents: list[dict], top_n: int) -> list[dict]:
 
 
 scenario = sys.argv[1]
-if scenario == "agent":
-    agent(AGENT_QUESTION)
-elif scenario == "retrieval":
-    shelf(QUESTION)
-elif scenario == "rerank":
-    best(QUESTION, [{"id": name, "score": score, "text": text} for name, score, text in DOCUMENTS], 2)
-else:
-    openai_scenarios.SCENARIOS[scenario](openai.OpenAI(max_retries=0))
+with mlflow.tracing.context(session_id="session-1", user="user-1"):
+    if scenario == "agent":
+        agent(AGENT_QUESTION)
+    elif scenario == "retrieval":
+        shelf(QUESTION)
+    elif scenario == "rerank":
+        best(QUESTION, [{"id": name, "score": score, "text": text} for name, score, text in DOCUMENTS], 2)
+    else:
+        openai_scenarios.SCENARIOS[scenario](openai.OpenAI(max_retries=0))
 mlflow.flush_trace_async_logging()
