@@ -52,11 +52,11 @@ class Handle:
     endpoint: str
     instrumented: dict[str, str]
     notes: list[str] = field(default_factory=list)
-    _queue: SpanQueue | None = None
-    _others: list[Any] = field(default_factory=list)  # meter and logger provider, where they are ours
-    _shutdown_seconds: float = 2.0
-    _ending: Ending | None = None
-    _chosen: Settings | None = None
+    _queue: SpanQueue | None = field(default=None, repr=False)
+    _others: list[Any] = field(default_factory=list, repr=False)  # meter and logger provider, where they are ours
+    _shutdown_seconds: float = field(default=2.0, repr=False)
+    _ending: Ending | None = field(default=None, repr=False)
+    _chosen: Settings | None = field(default=None, repr=False)
 
     @property
     def emitted_spans(self) -> int:

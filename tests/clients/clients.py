@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -56,11 +57,11 @@ def serving(app: Any) -> Iterator[str]:
         listener.close()
 
 
-def local_model() -> Any:
-    """The local model as an application that never fails and loses no time."""
+def local_model(**faults: float) -> Any:
+    """The local model as an application that loses no time, and fails only as `faults` say."""
     from server import NO_FAULTS, Model, create_app  # noqa: PLC0415 - beside the example
 
-    return create_app(Model(NO_FAULTS, 7, first_token_seconds=0.005, seconds_per_token=0.0002))
+    return create_app(Model(replace(NO_FAULTS, **faults), 7, first_token_seconds=0.005, seconds_per_token=0.0002))
 
 
 class Collected:

@@ -165,6 +165,21 @@ def errors(client: openai.OpenAI, collected: Collected) -> None:
     check(len(spans), 2)
 
 
+def rate_limited(_: openai.OpenAI, collected: Collected) -> None:
+    """A stream that is refused with 429 raises where it is asked for, and its span says so."""
+    with serving(local_model(rate_limited=1)) as address:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="x", max_retries=0)
+        try:
+            client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
+        except openai.RateLimitError:
+            pass
+        else:
+            raise AssertionError("the error was swallowed")
+    [span] = collected.take()
+    check(span.attributes[attr.ERROR_TYPE], "openai.RateLimitError")
+    check(span.status.is_ok, right=False)
+
+
 def many_at_once(client: openai.OpenAI, collected: Collected) -> None:
     """Calls from a pool, from a thread and in tasks are children of the step that started them."""
     with otel_llm.workflow("threads"), ThreadPoolExecutor(4) as pool:
@@ -232,6 +247,7 @@ def main() -> None:
             stopped_early,
             stopped_early_outside_of_ours,
             errors,
+            rate_limited,
             many_at_once,
         ):
             scenario(client, collected)

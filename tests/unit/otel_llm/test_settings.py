@@ -91,3 +91,10 @@ def test_a_wrong_variable_is_told_and_passed_over(caplog: pytest.LogCaptureFixtu
         "otel_llm: OTEL_EXPORTER_OTLP_ENDPOINT is 'nowhere'",
         "otel_llm: OTEL_LLM_SHUTDOWN_SECONDS is 'soon'",
     ]
+
+
+def test_a_handle_shows_no_headers() -> None:
+    """A notebook prints what `configure` returns; the key that is sent along does not stand there."""
+    chosen = read({"headers": {"authorization": "Bearer opensesame"}}, {})
+    handle = otel_llm.Handle("api", "http://127.0.0.1:4318", {}, _chosen=chosen)
+    assert repr(handle) == "Handle(service_name='api', endpoint='http://127.0.0.1:4318', instrumented={}, notes=[])"
