@@ -13,7 +13,6 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 MAX_DEPTH = 100  # of nested values: as many levels as Protobuf itself reads
-_INT64 = (-(2**63), 2**63 - 1)
 _NESTED = frozenset({"array_value", "kvlist_value"})
 _WRITTEN_OUT_BELOW = 1e21  # whole numbers from here on are written with an exponent
 _FIELDS: tuple[tuple[type, str], ...] = (
@@ -67,12 +66,10 @@ def scalar_text(value: AnyValue) -> str:
 
 
 def put(target: AnyValue, value: Any) -> None:
-    """Write a Python value, whole numbers beyond 64 bits as text; None leaves `target` empty.
+    """Write a Python value; None leaves `target` empty.
 
-    Raises TypeError for what no attribute can be.
+    Raises TypeError for what no attribute can be, ValueError for a whole number beyond 64 bits.
     """
-    if isinstance(value, int) and not _INT64[0] <= value <= _INT64[1]:
-        value = str(value)
     field = next((field for kind, field in _FIELDS if isinstance(value, kind)), None)
     if field is not None:
         setattr(target, field, value)

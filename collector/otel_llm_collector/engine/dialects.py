@@ -378,7 +378,7 @@ class _Reading:
             self.values.update((one.key, one.value) for one in self.span.attributes)
         for key, value in self.made.items():
             added = self.span.attributes.add(key=key)
-            put(added.value, value)
+            _put(added.value, value)
             self.values[key] = added.value
         return True
 
@@ -386,6 +386,13 @@ class _Reading:
         """The attributes that leave when originals are not wanted: carried whole, or noise."""
         patterns = [*carried, *(one for dialect in dialects for one in (*dialect["moved"], *dialect["dropped"]))]
         return {key for key in self.values if any(_begins(key, pattern) or key == pattern for pattern in patterns)}
+
+
+def _put(target: AnyValue, value: Any) -> None:
+    try:
+        put(target, value)
+    except ValueError:  # a whole number beyond 64 bits
+        target.string_value = dump(value)
 
 
 def _begins(text: str, pattern: str) -> bool:
